@@ -1,0 +1,93 @@
+#include "grl/config.h"
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include <sstream>
+
+#include "grl/file.h"
+#include "grl/manifest.h"
+
+namespace grl {
+
+namespace {
+
+json::value to_json_value(const toml::node& node) {
+    if (const auto* table = node.as_table()) {
+        json::object o;
+        for (const auto& [key, value] : *table) o[std::string_view(key)] = to_json_value(value);
+        return o;
+    }
+    if (const auto* array = node.as_array()) {
+        json::array a;
+        for (const auto& value : *array) a.push_back(to_json_value(value));
+        return a;
+    }
+    if (const auto* text = node.as_string()) return json::value(text->get());
+    if (const auto* number = node.as_integer()) return json::value(number->get());
+    if (const auto* number = node.as_floating_point()) return json::value(number->get());
+    if (const auto* flag = node.as_boolean()) return json::value(flag->get());
+    return nullptr;  // dates: no key of ours takes one
+}
+
+Error bad(const std::string& path, const std::string& why) {
+    return fail("reading configuration", path, why, ErrorKind::usage);
+}
+
+template <class Config>
+Result<Config> load(const std::string& path) {
+    Result<std::string> text = read_file(path);
+    if (!text) return bad(path, text.error().why);
+    return parse_config<Config>(*text, path);
+}
+
+}  // namespace
+
+Result<json::value> parse_toml(const std::string& text, const std::string& path) {
+    toml::parse_result parsed = toml::parse(text);
+    if (!parsed) {
+        std::ostringstream why;
+        why << parsed.error().description() << " in line " << parsed.error().source().begin.line;
+        return bad(path, why.str());
+    }
+    return to_json_value(parsed.table());
+}
+
+Result<CoordinatorConfig> load_coordinator_config(const std::string& path) {
+    auto config = load<CoordinatorConfig>(path);
+    if (!config) return config;
+    if (!valid_name(config->cluster)) return bad(path, "key cluster: a name is wanted");
+    const std::string& capture = config->coordinator.capture;
+    if (capture != "auto" && capture != "background" && capture != "stop_copy") {
+        return bad(path, "key coordinator.capture: one of auto, background, stop_copy is wanted");
+    }
+    if (config->coordinator.keep_lines == 0) {
+        return bad(path, "key coordinator.keep_lines: at least 1 is wanted");
+    }
+    return config;
+}
+
+Result<BridgeConfig> load_bridge_config(const std::string& path) {
+    auto config = load<BridgeConfig>(path);
+    if (!config) return config;
+    if (!valid_name(config->cluster)) return bad(path, "key cluster: a name is wanted");
+    if (!valid_name(config->bridge.host)) return bad(path, "key bridge.host: a name is wanted");
+    if (config->bridge.memory_mib == 0) {
+        return bad(path, "key bridge.memory_mib: the MiB that guests may take are wanted");
+    }
+    if (config->bridge.zstd_level < 1 || config->bridge.zstd_level > 19) {
+        return bad(path, "key bridge.zstd_level: 1 to 19 is wanted");
+    }
+    return config;
+}
+
+Result<GuestDefinition> load_guest_definition(const std::string& path) {
+    auto guest = load<GuestDefinition>(path);
+    if (!guest) return guest;
+    if (!valid_name(guest->name)) return bad(path, "key name: a name is wanted");
+    if (guest->memory_mib == 0) return bad(path, "key memory_mib: the guest's memory is wanted");
+    if (guest->vcpus == 0) return bad(path, "key vcpus: at least 1 is wanted");
+    return guest;
+}
+
+}  // namespace grl

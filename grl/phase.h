@@ -1,0 +1,39 @@
+// The phases of a line, in the words every part uses in messages, manifests, tables and reports.
+#pragma once
+
+#include <boost/describe/enum.hpp>
+
+namespace grl {
+
+enum class Phase {
+    request,  // numbered; may the job take a line now?
+    prepare,  // bridges open files and check space while the job runs
+    drain,    // gates shut; ranks fall silent and prove it
+    silence,  // proven; guests are being stopped
+    capture,  // stopped; their state is being cut
+    release,  // captured; guests run, gates open
+    commit,   // images become durable; the manifest is written
+    done,     // committed: the line exists
+    aborted,  // undone: the job lost nothing but the time
+};
+BOOST_DESCRIBE_ENUM(Phase, request, prepare, drain, silence, capture, release, commit, done, aborted)
+
+// How a guest was captured.
+enum class CaptureMethod {
+    none,
+    background,  // write-protected, runs on while its memory flows out
+    stop_copy,   // stood still until its memory was out
+};
+BOOST_DESCRIBE_ENUM(CaptureMethod, none, background, stop_copy)
+
+// A guest's state as its bridge sees it.
+enum class GuestState {
+    absent,    // defined here, not on this host
+    starting,  // its VMM runs; it does not execute yet
+    running,
+    paused,  // restored or stopped; holds its state
+    lost,    // its VMM died or crashed under it
+};
+BOOST_DESCRIBE_ENUM(GuestState, absent, starting, running, paused, lost)
+
+}  // namespace grl
