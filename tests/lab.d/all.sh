@@ -1,0 +1,8 @@
+# shellcheck shell=bash
+# All functions of the lab. A bats file sources this one.
+
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+for module in deps build kernel image slurm spaces network daemons control hosts guests lifecycle demo check bench; do
+    # shellcheck disable=SC1090
+    source "$LAB_D/$module.sh"
+done
