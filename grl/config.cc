@@ -1,5 +1,8 @@
 #include "grl/config.h"
 
+// The library that Debian builds has the throwing variant only; the header has both.
+#undef TOML_HEADER_ONLY
+#define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
