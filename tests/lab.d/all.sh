@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # All functions of the lab. A bats file sources this one.
 
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 for module in deps build kernel image slurm spaces network daemons control hosts guests lifecycle demo check bench; do
     # shellcheck disable=SC1090
