@@ -2,6 +2,7 @@
 
 // The library that Debian builds has the throwing variant only; the header has both.
 #undef TOML_HEADER_ONLY
+#undef TOML_SHARED_LIB
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
