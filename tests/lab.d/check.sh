@@ -1,4 +1,109 @@
 # shellcheck shell=bash
-# Every test: make check, and the bats files that need the lab.
+# Every test: unit tests, the static checks, `make distcheck`, and the bats files that need the lab up. The last line is
+# the count of the tests that ran.
 
-check() { die "check: not written yet"; }
+CHECK_PASSED=0
+CHECK_FAILED=0
+CHECK_SKIPPED=0
+
+# check [unit|static|distcheck|lab]...: all of them by default.
+check() {
+    local part began
+    (($#)) || set -- unit static distcheck lab
+    build
+    for part in "$@"; do
+        began=$(now_ms)
+        say "check: $part"
+        case $part in
+            unit | static | distcheck | lab) "check_$part" ;;
+            *) die "check: no part '$part' (unit, static, distcheck, lab)" ;;
+        esac
+        say "check: $part took $((($(now_ms) - began) / 1000)) s"
+    done
+    echo "$CHECK_PASSED passed, $CHECK_FAILED failed, $CHECK_SKIPPED skipped"
+    ((CHECK_FAILED == 0 && CHECK_PASSED > 0))
+}
+
+check_count() {
+    CHECK_PASSED=$((CHECK_PASSED + $1))
+    CHECK_FAILED=$((CHECK_FAILED + $2))
+    CHECK_SKIPPED=$((CHECK_SKIPPED + ${3:-0}))
+}
+
+# check_one NAME CMD...: one test that is a command; its output is of interest only when it fails.
+check_one() {
+    local name=$1 log
+    shift
+    log=$LAB/log/check-${name//[^a-z]/-}.log
+    mkdir -p "$LAB/log"
+    if "$@" >"$log" 2>&1; then
+        echo "ok $name"
+        check_count 1 0
+    else
+        tail -n 40 "$log"
+        echo "not ok $name (all of it in $log)"
+        check_count 0 1
+    fi
+}
+
+check_unit() {
+    local program name report
+    check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS=
+    while read -r program; do
+        name=$(basename "$program")
+        report=$LAB/log/$name.json
+        rm -f "$report"
+        # A crash leaves no report: then the program itself is the test that failed.
+        if (cd "$BUILD" && timeout 600 "$program" --gtest_brief=1 "--gtest_output=json:$report") ||
+            jq -e '.failures > 0' "$report" >/dev/null 2>&1; then
+            check_gtest_report "$name" "$report"
+        else
+            echo "not ok $name ended without a report"
+            check_count 0 1
+        fi
+    done < <(make -s -C "$BUILD" print-tests)
+}
+
+check_gtest_report() {
+    local ran failed skipped
+    failed=$(jq .failures "$2")
+    skipped=$(jq '[.testsuites[].testsuite[] | select(.result == "SKIPPED")] | length' "$2")
+    ran=$(jq '[.testsuites[].testsuite[] | select(.status == "RUN")] | length' "$2")
+    echo "$1: $((ran - failed - skipped)) passed, $failed failed, $skipped skipped"
+    check_count $((ran - failed - skipped)) "$failed" "$skipped"
+}
+
+check_static() {
+    check_one "shellcheck finds nothing" check_shell
+    check_one "clang-tidy finds nothing" make -C "$BUILD" tidy
+}
+
+check_shell() {
+    (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/*) &&
+        (cd "$SOURCE" && shellcheck -x tests/*.bats)
+}
+
+# With warnings as errors, from the archive that is given away; the tests have run already.
+check_distcheck() {
+    check_one "make distcheck" make -C "$BUILD" distcheck TESTS= \
+        DISTCHECK_CONFIGURE_FLAGS="--enable-werror --libdir=\$\${prefix}/lib" MAKEFLAGS="-j$(nproc)"
+}
+
+check_lab() {
+    local file
+    for file in "$SOURCE"/tests/*.bats; do check_bats "$file"; done
+    down
+}
+
+check_bats() {
+    local report ok bad skipped code=0
+    report=$LAB/log/$(basename "$1").tap
+    mkdir -p "$LAB/log"
+    timeout 1500 bats --formatter tap "$1" | tee "$report" || code=$?
+    bad=$(grep -c '^not ok' "$report" || true)
+    skipped=$(grep -c '^ok .* # skip' "$report" || true)
+    ok=$(($(grep -c '^ok' "$report" || true) - skipped))
+    # A file that ended before its tests did, as when its set-up failed.
+    ((code == 0 || bad > 0)) || bad=1
+    check_count "$ok" "$bad" "$skipped"
+}

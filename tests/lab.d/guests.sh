@@ -43,7 +43,7 @@ guest_sh() { guest_send "$@" </dev/null; }
 # guest_put GUEST PATH: writes standard input to a file in the guest.
 guest_put() { guest_send "$1" "cat >'$2'"; }
 
-# The first end of file only half-closes, so the deadline has to be said twice.
+# socat's -t: how long it waits for the answer after the end of its input; by itself half a second.
 guest_send() {
     local guest=$1 limit=${GUEST_SH_S:-30} answer
     shift
