@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # A job survives the death of the host of one of its guests; what that cost.
 
-DEMO_PROGRAM=/opt/grl/pgas_demo
-DEMO_ARGUMENTS=${GRL_LAB_DEMO_ARGUMENTS:-}
-DEMO_EVERY_S=8
+DEMO_EVERY_S=5
+DEMO_LOG_PORT=7500
+# The pause leaves time for lines and a death where guests are fast.
+DEMO_PROGRAM="/opt/grl/pgas_demo --iterations 100 --pause-us 150000"
 
 demo() {
-    local plain job reference line restore reached
+    local plain job reference line restore
     up
+    demo_listen
 
     demo_step "the job, undisturbed"
     plain=$(demo_submit)
@@ -15,29 +17,31 @@ demo() {
     reference=$(demo_checksum "$plain")
 
     demo_step "the same with a line every $DEMO_EVERY_S s and one on demand"
+    : >"$LAB/ctl/demo-log.log"
     job=$(demo_submit "--grl-checkpoint=$DEMO_EVERY_S")
-    wait_for 90 "first line of job $job" demo_has_line "$job"
+    wait_for 120 "first line of job $job" demo_has_line "$job"
     line=$(grl checkpoint "$job")
-    reached=$(demo_iteration "$job")
-    wait_for 60 "an iteration of job $job after the line" demo_passed "$job" "$reached"
-    reached=$(demo_iteration "$job")
+    wait_for 60 "iterations of job $job after the line" demo_passed "$(($(demo_iteration) + 3))"
 
-    demo_step "h2 dies at iteration $reached, and g2 with it"
+    demo_step "h2 dies, and g2 with it, at iteration $(demo_iteration)"
     kill_host h2
     restore=$(grl restore "$job")
-    wait_for 30 "job $job to answer after the restore" demo_iteration "$job" >/dev/null
-    local again
-    again=$(demo_iteration "$job")
     demo_wait "$job"
 
     demo_report "$line" "$restore"
-    demo_verdict "$job" "$reference" "$restore" "$reached" "$again"
+    demo_verdict "$job" "$reference" "$restore"
 }
 
 demo_step() { say "demo: $*"; }
 
 # grl VERB...: what grlctl reports, as JSON.
 grl() { in_ctl grlctl --json "$@"; }
+
+# Keeps what rank 0 says of each iteration. A job's output is part of the cut and is rolled back with it; this is not.
+demo_listen() { start_daemon ctl demo-log socat -u "UDP-RECV:$DEMO_LOG_PORT" STDOUT; }
+demo_iteration() { tail -n 1 "$LAB/ctl/demo-log.log" | sed 's/[^0-9]//g' | grep . || echo 0; }
+demo_passed() { (($(demo_iteration) >= $1)); }
+demo_run_twice() { sort "$LAB/ctl/demo-log.log" | uniq -d | wc -l; }
 
 # demo_submit [SRUN_OPTION...]: prints the job's number.
 demo_submit() {
@@ -46,19 +50,16 @@ demo_submit() {
 	#SBATCH -J demo -N ${#GUESTS[@]} --ntasks-per-node=1 -t 10 -o /tmp/demo-%j.out
 	# Without it a step that Slurm still knows from after the line keeps the next one waiting.
 	export SLURM_OVERLAP=1
-	srun $* $DEMO_PROGRAM $DEMO_ARGUMENTS
+	srun $* $DEMO_PROGRAM --udp-log $CLUSTER.1:$DEMO_LOG_PORT
 	E
 }
 
-# The job's output is in the memory of the batch step's node, so a rollback takes it back, too.
 demo_output() { guest_sh "${GUESTS[0]}" cat "/tmp/demo-$1.out"; }
-demo_iteration() { demo_output "$1" 2>/dev/null | sed -n 's/.*iteration \([0-9]\{1,\}\).*/\1/p' | tail -n 1 | grep .; }
-demo_checksum() { demo_output "$1" | sed -n 's/.*checksum[ =]*\([0-9a-f]*\).*/\1/p' | tail -n 1; }
-demo_passed() { (($(demo_iteration "$1" || echo 0) > ${2:-0})); }
+demo_checksum() { demo_output "$1" | sed -n 's/^checksum \([0-9a-f]*\) errors 0 .*/\1/p'; }
 demo_has_line() { (($(grl list "$1" | jq '.lines | length') > 0)); }
 
 demo_wait() {
-    wait_for 120 "end of job $1" job_ended "$1"
+    wait_for 240 "end of job $1" job_ended "$1"
     [[ $(job_state "$1") == COMPLETED ]] || {
         demo_output "$1" >&2 || true
         die "demo: job $1 ended as $(job_state "$1") (its output is above)"
@@ -81,13 +82,13 @@ demo_report() {
 }
 
 demo_verdict() {
-    local job=$1 reference=$2 restore=$3 reached=$4 again=$5 checksum generation code verdict=survived
+    local job=$1 reference=$2 checksum generation code twice verdict=FAILED
     checksum=$(demo_checksum "$job")
-    generation=$(jq .generation <<<"$restore")
+    generation=$(jq .generation <<<"$3")
     code=$(job_field "$job" ExitCode)
-    [[ -n $reference && $checksum == "$reference" && $generation == 1 && $code == 0:0 ]] || verdict=FAILED
-    ((again < reached)) || verdict=FAILED
-    printf '\njob %s: exit %s, checksum %s (undisturbed: %s), generation %s, iterations %s to %s run twice\nverdict: %s\n' \
-        "$job" "$code" "$checksum" "$reference" "$generation" "$again" "$reached" "$verdict"
+    twice=$(demo_run_twice)
+    [[ -z $reference || $checksum != "$reference" || $generation != 1 || $code != 0:0 || $twice == 0 ]] || verdict=survived
+    printf '\njob %s: exit %s, checksum %s (undisturbed %s), generation %s, %s iterations run twice\nverdict: %s\n' \
+        "$job" "$code" "$checksum" "$reference" "$generation" "$twice" "$verdict"
     [[ $verdict == survived ]]
 }

@@ -58,5 +58,7 @@ guest_send() {
 }
 
 guest_login() {
-    in_ctl socat STDIO,raw,echo=0,escape=0x1d "TCP:$(cluster_address "$1"):2324,connect-timeout=5"
+    local here=STDIO
+    [[ ! -t 0 ]] || here=STDIO,raw,echo=0,escape=0x1d
+    in_ctl socat "$here" "TCP:$(cluster_address "$1"):2324,connect-timeout=5"
 }
