@@ -3,7 +3,8 @@
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-for module in deps build kernel image slurm spaces network daemons control hosts guests lifecycle demo check bench; do
+for module in deps build kernel accounts definitions image slurm \
+    spaces network daemons control hosts guests lifecycle demo check bench; do
     # shellcheck disable=SC1090
     source "$LAB_D/$module.sh"
 done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The guests' read-only root disk, from the Debian packages of this machine, and the definitions of the guests.
+# The guests' read-only root disk, from the Debian packages of this machine.
 
 IMAGE=$LAB/image
 IMAGE_GRL_FILES=(/usr/libexec/grl/grl-master "$LIBDIR/grl/spank_grl.so" "$LIBDIR/grl/libgrl_agent.so")
@@ -52,7 +52,7 @@ image_base_stamp() {
         dpkg-query -W
         ls "$KERNEL/debs"
         slurm_conf
-        cat "$LAB_D"/{image,kernel}.sh "$LAB_D"/guest/* "$LAB/keys/cluster"
+        cat "$LAB_D"/{image,accounts,kernel}.sh "$LAB_D"/guest/* "$LAB_D/inittab" "$LAB/keys/cluster"
     } | sha256sum
 }
 
@@ -134,7 +134,7 @@ image_settings() {
     for file in guest-start guest-listen guest-command guest-login; do
         install -m 755 "$LAB_D/guest/$file" "$root/usr/sbin/"
     done
-    install -m 644 "$LAB_D/guest/inittab" "$root/etc/inittab"
+    install -m 644 "$LAB_D/inittab" "$root/etc/inittab"
     mkdir -p "$root"/etc/{slurm,munge} "$root"/var/{lib,log}/munge "$root/opt/grl"
     slurm_conf >"$root/etc/slurm/slurm.conf"
     # slurmd loads a cgroup plugin though nothing here asks for one; the one for v2 wants systemd.
@@ -151,29 +151,6 @@ image_settings() {
 	mpi_yield_when_idle = 1
 	E
     echo 'gds = hash' >"$root$LIBDIR/pmix2/share/pmix-mca-params.conf"
-}
-
-# users ETC: the accounts, the same in guests and on the control host.
-MUNGE_ID=110
-users() {
-    cat >"$1/passwd" <<-E
-	root:x:0:0:root:/root:/bin/bash
-	munge:x:$MUNGE_ID:$MUNGE_ID::/run/munge:/usr/sbin/nologin
-	user:x:1000:1000::/tmp:/bin/bash
-	nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
-	E
-    cat >"$1/group" <<-E
-	root:x:0:
-	munge:x:$MUNGE_ID:
-	user:x:1000:
-	nogroup:x:65534:
-	E
-    printf '%s\n' 'passwd: files' 'group: files' 'hosts: files' >"$1/nsswitch.conf"
-    {
-        printf '127.0.0.1 localhost\n%s ctl\n' "$CLUSTER.1"
-        local guest
-        for guest in "${GUESTS[@]}"; do echo "$(cluster_address "$guest") $guest"; done
-    } >"$1/hosts"
 }
 
 image_grl() {
@@ -204,36 +181,4 @@ image_disk() {
     mib=$(du -sm "$IMAGE/root" | cut -f 1)
     mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -d "$IMAGE/root" "$IMAGE/root.img.new" "$((mib * 115 / 100 + 16))M" >/dev/null
     mv "$IMAGE/root.img.new" "$IMAGE/root.img"
-}
-
-guest_definitions() {
-    local guest accel
-    accel=$(accelerator)
-    for guest in "${GUESTS[@]}"; do
-        cat >"$LAB/guests/$guest.toml" <<-E
-	name = "$guest"
-	address = "$(cluster_address "$guest")"
-	driver = "qemu"
-	memory_mib = 256
-	vcpus = 1
-	[qemu]
-	accel = "$accel"
-	machine = "pc-i440fx-7.2"
-	cpu = "max,la57=off"
-	kernel = "$KERNEL/vmlinux"
-	initrd = "$IMAGE/initrd.cpio"
-	append = "$(guest_append "$guest")"
-	disk = "$IMAGE/root.img"
-	nics = [ { bridge = "br-cluster", mac = "$(guest_mac "$guest")" } ]
-	E
-    done
-}
-
-guest_mac() { echo "52:54:00:77:00:1$(number_of "$1")"; }
-
-# What an emulated processor would only lose time with is switched off.
-guest_append() {
-    echo "console=ttyS0 quiet loglevel=3 panic=0 ipv6.disable=1 audit=0 apparmor=0 mitigations=off init_on_alloc=0" \
-        "cryptomgr.notests no_timer_check tsc=reliable random.trust_cpu=on 8250.nr_uarts=1 rcupdate.rcu_expedited=1" \
-        "node=$1 address=$(cluster_address "$1")/24"
 }
