@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# What the bats files have in common: the lab's own functions, a job that takes lines, and what is asked of it.
+
+# shellcheck source-path=SCRIPTDIR source=all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/all.sh"
+
+# up afresh for a file; a test that breaks a machine mends it.
+lab_for_file() { "$SOURCE/tests/lab" up 2>&1; }
+
+# start_job SRUN_OPTIONS PROGRAM_OPTIONS [SBATCH_OPTION...]: a pgas_demo on all guests; prints the job's number.
+start_job() {
+    local srun_options=$1 program_options=$2
+    shift 2
+    submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/job-%j.out "$@" <<-E
+	#!/bin/bash
+	export SLURM_OVERLAP=1
+	srun $srun_options /opt/grl/pgas_demo $program_options
+	E
+}
+
+job_output() { guest_sh "${GUESTS[0]}" cat "/tmp/job-$1.out"; }
+job_ready() { [[ $(grl status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }
+wait_ready() { wait_for 90 "job $1 to be ready for a line" job_ready "$1"; }
+cancel_job() {
+    in_ctl scancel "$1" 2>/dev/null || true
+    wait_for 90 "end of job $1" job_ended "$1"
+    wait_for 120 "idle nodes after job $1" nodes_idle
+}
+
+# right_result JOB: it ended well, with every value right.
+right_result() {
+    wait_for 180 "end of job $1" job_ended "$1"
+    [[ $(job_state "$1") == COMPLETED ]] || { job_output "$1"; return 1; }
+    job_output "$1" | grep -q '^checksum [0-9a-f]* errors 0 '
+}
+
+# committed JOB: the lines of the job that can be restored, one number a line.
+committed() { grl list "$1" | jq -r '.lines[] | select(.phase == "done") | .line'; }
+verified() { in_ctl grlctl verify "$1/$2" >/dev/null; }
+
+# fails_with TEXT CMD...: CMD must fail and say so.
+# shellcheck disable=SC2154 # bats sets status and output
+fails_with() {
+    local wanted=$1
+    shift
+    run "$@"
+    echo "exit $status: $output"
+    ((status != 0)) && [[ $output == *"$wanted"* ]]
+}

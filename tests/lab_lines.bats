@@ -1,0 +1,107 @@
+# Lines that cannot be taken leave the job running to its right result and the earlier line good.
+# shellcheck shell=bash disable=SC2154
+
+load lab.d/bats
+
+setup_file() {
+    lab_for_file
+    JOB=$(start_job --grl-checkpoint "--iterations 100000 --pause-us 20000")
+    export JOB
+    wait_ready "$JOB"
+    in_ctl grlctl checkpoint "$JOB"
+}
+
+teardown_file() { cancel_job "$JOB"; }
+
+@test "a line on demand is committed with a proof of silence" {
+    run in_ctl grlctl --json checkpoint "$JOB"
+    echo "$output"
+    ((status == 0))
+    [[ $(jq -r .phase <<<"$output") == "done" ]]
+    jq -e '.proof.ranks == 3 and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
+    verified "$JOB" "$(jq .line <<<"$output")"
+}
+
+@test "a full checkpoint directory aborts the line and leaves the earlier one good" {
+    local before used
+    before=$(committed "$JOB" | tail -n 1)
+    used=$(in_host h1 df -m --output=used "$CHECKPOINTS" | tail -n 1)
+    resize_checkpoints $((used + 8))
+    run in_ctl grlctl checkpoint "$JOB"
+    resize_checkpoints "$CHECKPOINTS_MIB"
+    echo "$output"
+    ((status != 0))
+    [[ $output == *"space"* ]]
+    job_runs "$JOB"
+    verified "$JOB" "$before"
+    in_ctl grlctl checkpoint "$JOB"
+}
+
+@test "a checkpoint directory that fills while the images flow aborts the line" {
+    local before
+    before=$(committed "$JOB" | tail -n 1)
+    # The room that prepare asks for is there, and gone a moment later.
+    in_host h1 sh -c "sleep 0.2; fallocate -l 3500M '$CHECKPOINTS/fill'" &
+    run in_ctl grlctl checkpoint "$JOB"
+    wait
+    in_host h1 rm -f "$CHECKPOINTS/fill"
+    echo "$output"
+    # On a fast machine the line may be durable before the directory is full.
+    ((status != 0)) || skip "the line was durable before the directory was full"
+    [[ $output == *"space"* ]]
+    job_runs "$JOB"
+    verified "$JOB" "$before"
+    in_ctl grlctl checkpoint "$JOB"
+}
+
+@test "a bridge that dies in a line aborts it, and the guests go on" {
+    local before
+    before=$(committed "$JOB" | tail -n 1)
+    in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
+    local asked=$!
+    wait_for 30 "capture of a line" line_reaches capture
+    kill_bridge h2
+    run wait "$asked"
+    cat "$BATS_TEST_TMPDIR/out"
+    ((status != 0))
+    start_bridge h2
+    wait_ready "$JOB"
+    job_runs "$JOB"
+    verified "$JOB" "$before"
+    in_ctl grlctl checkpoint "$JOB"
+}
+
+line_reaches() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
+
+@test "verify finds a flipped byte, and a restore from that line is refused" {
+    local line image
+    in_ctl grlctl checkpoint "$JOB"
+    line=$(committed "$JOB" | tail -n 1)
+    image=$CHECKPOINTS/lab/$JOB/$line/g2.img
+    in_host h1 sh -c "printf '\\377' | dd of='$image' bs=1 seek=100000 conv=notrunc status=none"
+    fails_with g2 in_ctl grlctl verify "$JOB/$line"
+    in_ctl grlctl delete "$JOB/$line"
+    [[ $(committed "$JOB" | tail -n 1) != "$line" ]]
+}
+
+@test "a coordinator that is restarted between lines goes on" {
+    local before
+    in_ctl grlctl checkpoint "$JOB"
+    before=$(committed "$JOB")
+    kill_coordinator
+    start_coordinator
+    wait_ready "$JOB"
+    [[ $(committed "$JOB") == "$before" ]]
+    in_ctl grlctl checkpoint "$JOB"
+}
+
+@test "a lost catalog is rebuilt from the manifests" {
+    local before
+    before=$(committed "$JOB")
+    kill_coordinator
+    in_ctl sh -c "rm -f '$LAB'/ctl/grl/catalog.db*"
+    start_coordinator
+    wait_ready "$JOB"
+    [[ $(committed "$JOB") == "$before" ]]
+    in_ctl grlctl checkpoint "$JOB"
+}
