@@ -1,0 +1,169 @@
+/* slurmstepd: one grl-master per protected step and node.
+ *
+ *   init_post_opt  root   start grl-master, wait for its answer, set the step's environment
+ *   user_init             tell the user of a refusal: Slurm's earlier errors go to the node's log
+ *   task_init             refused: the task ends before the program is run
+ *   task_exit             refused: end the step's tasks on the other nodes
+ *   exit                  close the life pipe: grl-master ends
+ *
+ * The life pipe's write end is in this process only, and closed on exec, so grl-master sees its end
+ * also when slurmstepd is killed. grl-master is a daemon: slurmstepd's waits never see it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <slurm/slurm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spank/helper.h"
+#include "spank/plugin.h"
+
+static int life = -1;             /* write end of the life pipe */
+static bool refused;              /* the step must not start */
+static char notice[GRL_WHY_SIZE]; /* one line for the user; empty: none */
+static uint32_t job, step;
+
+struct step_facts {
+    uint32_t nodes, ranks, local_ranks;
+    uid_t uid;
+    const char* node;
+};
+
+static bool read_facts(spank_t spank, struct step_facts* facts) {
+    facts->node = getenv("SLURMD_NODENAME");
+    return facts->node != NULL && strchr(facts->node, '/') == NULL &&
+           spank_get_item(spank, S_JOB_NNODES, &facts->nodes) == ESPANK_SUCCESS &&
+           spank_get_item(spank, S_JOB_TOTAL_TASK_COUNT, &facts->ranks) == ESPANK_SUCCESS &&
+           spank_get_item(spank, S_JOB_LOCAL_TASK_COUNT, &facts->local_ranks) == ESPANK_SUCCESS &&
+           spank_get_item(spank, S_JOB_UID, &facts->uid) == ESPANK_SUCCESS;
+}
+
+static struct grl_answer_line start_master(const struct grl_arguments* arguments,
+                                           const struct step_facts* facts, unsigned every_s,
+                                           const char* page) {
+    struct grl_answer_line answer = {.ready = false};
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        snprintf(answer.text, sizeof answer.text, "no pipe to grl-master: %m");
+        return answer;
+    }
+    const unsigned limit_ms = arguments->deadline_s * 1000;
+    const struct {
+        const char* name;
+        uint32_t value;
+    } numbers[] = {
+        {"job", job},
+        {"step", step},
+        {"nodes", facts->nodes},
+        {"ranks", facts->ranks},
+        {"local-ranks", facts->local_ranks},
+        {"uid", facts->uid},
+        {"every", every_s},
+        {"limit-ms", limit_ms - limit_ms / 10},
+    };
+    enum { TEXTS = 6, NUMBERS = sizeof numbers / sizeof numbers[0] };
+    char words[TEXTS + NUMBERS][400];
+    char* command[TEXTS + NUMBERS + 1];
+    const char* munge = arguments->munge_socket != NULL ? arguments->munge_socket : "";
+    snprintf(words[0], sizeof words[0], "%s", arguments->master);
+    snprintf(words[1], sizeof words[1], "--node=%s", facts->node);
+    snprintf(words[2], sizeof words[2], "--coordinator=%s", arguments->coordinator);
+    snprintf(words[3], sizeof words[3], "--munge-socket=%s", munge);
+    snprintf(words[4], sizeof words[4], "--page=%s", page);
+    snprintf(words[5], sizeof words[5], "--log=%s", arguments->log);
+    for (int i = 0; i < NUMBERS; i++)
+        snprintf(words[TEXTS + i], sizeof words[0], "--%s=%u", numbers[i].name, numbers[i].value);
+    for (int i = 0; i < TEXTS + NUMBERS; i++) command[i] = words[i];
+    command[TEXTS + NUMBERS] = NULL;
+    answer = grl_helper_run(command, ends[0], (int)limit_ms);
+    close(ends[0]);
+    if (answer.ready)
+        life = ends[1];
+    else
+        close(ends[1]);
+    return answer;
+}
+
+/* The batch script, and what else runs in a job beside its steps, is never protected itself. */
+static int prepare_batch(spank_t spank, const struct grl_plugin* plugin) {
+    char value[64];
+    const bool given = spank_getenv(spank, GRL_INHERITED_ENV, value, sizeof value) == 0 ||
+                       spank_getenv(spank, GRL_CHECKPOINT_ENV, value, sizeof value) == 0;
+    struct grl_wish wish;
+    bool asked = false;
+    char why[GRL_WHY_SIZE];
+    if (grl_option_resolve(plugin, given ? value : NULL, &wish, &asked, why, sizeof why) &&
+        wish.answer == GRL_YES)
+        grl_environment_batch(spank);
+    return 0;
+}
+
+int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
+    if (spank_get_item(spank, S_JOB_ID, &job) != ESPANK_SUCCESS ||
+        spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS)
+        return 0;
+    if (step == SLURM_BATCH_SCRIPT) return prepare_batch(spank, plugin);
+    if (step > SLURM_MAX_NORMAL_STEP_ID) return 0;
+    char text[64];
+    struct grl_decision decision;
+    grl_environment_unprotect(spank);
+    if (spank_getenv(spank, GRL_STEP_ENV, text, sizeof text) != ESPANK_SUCCESS ||
+        !grl_decision_parse(text, &decision) || !decision.protect)
+        return 0;
+    struct grl_answer_line answer = {.ready = false};
+    struct step_facts facts;
+    char page[300];
+    if (plugin->bad_arguments[0] != '\0') {
+        snprintf(answer.text, sizeof answer.text, "%.*s", (int)sizeof answer.text - 1,
+                 plugin->bad_arguments);
+    } else if (plugin->arguments.coordinator == NULL) {
+        snprintf(answer.text, sizeof answer.text, "plugstack.conf lacks coordinator=HOST:PORT");
+    } else if (!read_facts(spank, &facts)) {
+        snprintf(answer.text, sizeof answer.text, "Slurm does not tell the step's layout");
+    } else {
+        snprintf(page, sizeof page, "/dev/shm/grl-%s-%u.%u", facts.node, job, step);
+        answer = start_master(&plugin->arguments, &facts, decision.every_s, page);
+    }
+    if (answer.ready) {
+        grl_environment_protect(spank, &plugin->arguments, facts.nodes, page);
+        return 0;
+    }
+    refused = decision.asked;
+    snprintf(notice, sizeof notice, "grl: %sthe step %s: %s",
+             refused ? "" : "warning: ", refused ? "cannot be protected" : "runs unprotected",
+             answer.text);
+    return 0;
+}
+
+int grl_stepd_user_init(void) {
+    if (notice[0] == '\0') return 0;
+    if (refused)
+        slurm_error("%s", notice);
+    else
+        slurm_spank_log("%s", notice);
+    return 0;
+}
+
+/* Not by an error of this plugin or an earlier callback: srun 22.05 takes those for a success. */
+int grl_stepd_task_init(void) {
+    if (refused) _exit(EXIT_FAILURE);
+    return 0;
+}
+
+/* Ranks of other nodes would wait for those that never came. */
+int grl_stepd_task_exit(void) {
+    static bool done;
+    if (refused && !done) {
+        done = true;
+        slurm_kill_job_step(job, step, SIGKILL);
+    }
+    return 0;
+}
+
+int grl_stepd_exit(void) {
+    if (life >= 0) close(life);
+    life = -1;
+    return 0;
+}

@@ -1,0 +1,37 @@
+#include <stdio.h>
+
+#include "spank/plugin.h"
+
+#define LINE_PAGE_ENV "GRL_LINE_PAGE"         /* grl/line_page.h */
+#define AGENT_LIBRARY_ENV "GRL_AGENT_LIBRARY" /* grl/line_page.h */
+
+void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
+                             uint32_t step_nodes, const char* page) {
+    /* By default PMIx_Fence lets each node go by itself while the step has fewer nodes than
+     * TreeWidth. The ring is a barrier for any number, the tree for more, in fewer hops. */
+    spank_setenv(spank, "SLURM_PMIX_FENCE", step_nodes < arguments->tree_width ? "ring" : "tree",
+                 1);
+    /* Without direct connections neither is one. */
+    char value[16];
+    if (spank_getenv(spank, "SLURM_PMIX_DIRECT_CONN", value, sizeof value) != ESPANK_ENV_NOEXIST)
+        spank_setenv(spank, "SLURM_PMIX_DIRECT_CONN", "true", 1);
+    /* OpenMPI's other one-sided components fail in MPI_Win_allocate between nodes over TCP; and
+     * parked ranks that spin would take the processor from those that still have to fall silent.
+     * What the user has chosen stays. */
+    spank_setenv(spank, "OMPI_MCA_osc", "pt2pt", 0);
+    spank_setenv(spank, "OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    spank_setenv(spank, AGENT_LIBRARY_ENV, arguments->agent, 1);
+    spank_setenv(spank, LINE_PAGE_ENV, page, 1);
+}
+
+/* An outer step's page is not this step's. */
+void grl_environment_unprotect(spank_t spank) {
+    spank_unsetenv(spank, LINE_PAGE_ENV);
+    spank_unsetenv(spank, AGENT_LIBRARY_ENV);
+}
+
+/* After a rollback slurmctld still counts steps that began after the cut, and a step that shares
+ * nothing would wait for them for ever. */
+void grl_environment_batch(spank_t spank) {
+    spank_setenv(spank, "SLURM_OVERLAP", "1", 0);
+}
