@@ -34,14 +34,15 @@ struct CoordinatorSection : Defaulted {
     std::string listen_hosts = "127.0.0.1:7411";  // bridges
     std::string munge_cluster;                    // socket; empty: MUNGE's default
     std::string munge_hosts = "/run/munge-hosts/munge.socket.2";
+    std::string bridge_user = "nobody";  // besides root: as whom bridges speak ([bridge] user)
     std::string catalog = "/var/lib/grl/catalog.db";
     std::string fence_program;  // called with a host's name; exit 0: it is off. Empty: none
     std::string capture = "auto";  // auto, background, stop_copy
     std::uint32_t keep_lines = 2;  // committed lines kept of a job; older ones are deleted
 };
 BOOST_DESCRIBE_STRUCT(CoordinatorSection, (),
-                      (listen_cluster, listen_hosts, munge_cluster, munge_hosts, catalog,
-                       fence_program, capture, keep_lines))
+                      (listen_cluster, listen_hosts, munge_cluster, munge_hosts, bridge_user,
+                       catalog, fence_program, capture, keep_lines))
 
 struct CoordinatorConfig : Defaulted {
     std::string cluster = "cluster";

@@ -336,8 +336,10 @@ struct Release {  // coordinator → master: open the gates; Done
 };
 BOOST_DESCRIBE_STRUCT(Release, (), (line, attempt, generation, aborted, now_ns))
 
-struct Heartbeat {  // master → coordinator: every second; ten a second while silent, as a restored
-                    // master finds by it that its connection is of another life
+// master → coordinator: every second; ten a second while silent, as a restored master finds by it
+// that its connection is of another life. coordinator → bridge, as a request: are you there? (Done, or
+// any other answer.) coordinator → grlctl, as progress every second: the request is being worked on.
+struct Heartbeat {
     static constexpr const char* kType = "heartbeat";
 };
 BOOST_DESCRIBE_STRUCT(Heartbeat, (), ())
@@ -371,7 +373,7 @@ struct ListQuery {  // replies LineReports
 };
 BOOST_DESCRIBE_STRUCT(ListQuery, (), (job))
 
-struct ShowQuery {  // replies {manifest}
+struct ShowQuery {  // replies ShownLine
     static constexpr const char* kType = "show";
     LineId id;
 };
@@ -437,7 +439,7 @@ struct LineReport {
     std::uint32_t generation = 0;
     Phase phase = Phase::request;
     std::int64_t requested_at_ns = 0;
-    double drain_ms = 0;    // request to the proof of silence
+    double drain_ms = 0;    // masters told to drain, to the proof of silence
     double pause_ms = 0;    // silence to release: the job stands still
     double commit_ms = 0;   // release to the manifest
     std::vector<PhaseTime> phases;
@@ -455,12 +457,20 @@ struct LineReports {
 };
 BOOST_DESCRIBE_STRUCT(LineReports, (), (lines))
 
+struct ShownLine {
+    static constexpr const char* kType = "shown_line";
+    json::object manifest;  // empty: the line was aborted
+    LineReport report;
+};
+BOOST_DESCRIBE_STRUCT(ShownLine, (), (manifest, report))
+
 struct RestoreReport {
     static constexpr const char* kType = "restore_report";
     std::uint32_t job = 0;
     std::uint32_t line = 0;
     std::uint32_t generation = 0;  // after the restore
-    std::string stage;             // fence, destroy, place, restore, resume, rejoin, done
+    std::string stage;             // wait, check, fence, destroy, place, restore, raise, resume,
+                                   // rejoin, done; clean, failed
     std::vector<GuestReport> guests;
     std::vector<std::string> stages;  // of those that ended
     std::vector<double> stage_ms;

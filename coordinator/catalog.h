@@ -1,0 +1,81 @@
+// The catalog of lines: one SQLite file. What stands in it of committed lines can be had again from
+// their manifests, which are the truth; so a file that is torn is put aside and a new one is filled
+// by reconcile(). Numbers of lines and generations are in it too, and only ever rise.
+//
+// Blocking (each write is synced: some milliseconds); one thread at a time. One process: the file
+// is locked while it is open. After a failed call the file is as before it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/sqlite.h"
+#include "grl/manifest.h"
+
+namespace grl::coordinator {
+
+struct LastLine {
+    std::uint32_t line = 0;
+    std::int64_t at_ns = 0;
+    std::uint32_t uid = 0;
+};
+
+class Catalog {
+  public:
+    // Makes the file and its tables if need be. A file that is no database or is torn is renamed to
+    // PATH.torn-TIME and said in the log. ErrorKind::refused if another process has it.
+    static Result<std::unique_ptr<Catalog>> open(const std::string& path);
+
+    // The job's next line number; never given twice.
+    Result<std::uint32_t> take_line(std::uint32_t job);
+    Result<std::uint32_t> generation(std::uint32_t job);
+    // One more than the file's and than `known` (what masters or a manifest say); on disk on
+    // return.
+    Result<std::uint32_t> raise_generation(std::uint32_t job, std::uint32_t known);
+
+    Result<void> put_committed(const Manifest& manifest, const LineReport& report);
+    Result<void> put_aborted(const LineReport& report);  // the newest kAbortedKept of a job stay
+    Result<void> remove_line(LineId id);
+
+    Result<Manifest> manifest(LineId id);  // ErrorKind::not_found
+    Result<LineReport> report(LineId id);
+    Result<Manifest> last_committed(std::uint32_t job);               // ErrorKind::not_found
+    Result<std::vector<std::uint32_t>> committed(std::uint32_t job);  // upward
+    Result<std::map<std::uint32_t, LastLine>> last_lines();           // of every job
+    // Committed and aborted ones, by job and line.
+    Result<std::vector<LineReport>> reports(std::optional<std::uint32_t> job);
+
+    // Makes the committed lines those of `manifests`: adds what is missing, drops what is gone.
+    struct Reconciled {
+        std::vector<LineId> added;
+        std::vector<LineId> dropped;
+    };
+    Result<Reconciled> reconcile(const std::vector<Manifest>& manifests);
+
+    // Where guests were last seen to run: a host that is lost must be fenced before a restore.
+    Result<void> put_place(const std::string& guest, const std::string& host);
+    Result<void> drop_places(const std::string& host);
+    Result<std::map<std::string, std::string>> places();
+
+    Result<void> add_history(std::uint32_t job, const std::string& kind, std::int64_t at_ns,
+                             const json::value& body);
+
+  private:
+    static constexpr int kAbortedKept = 16;
+    explicit Catalog(std::unique_ptr<Database> db) : db_(std::move(db)) {}
+    Result<void> prepare();
+    Result<std::string> text_of(LineId id, const char* column);
+    Result<void> put(const LineReport& report, std::uint32_t uid, const std::string& manifest);
+    Result<void> know(std::uint32_t job, std::uint32_t line, std::uint32_t generation);
+
+    std::unique_ptr<Database> db_;
+};
+
+// What a line's report was, as far as its manifest tells.
+LineReport report_of(const Manifest& manifest);
+
+}  // namespace grl::coordinator

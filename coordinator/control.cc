@@ -1,0 +1,242 @@
+#include "coordinator/control.h"
+
+#include "coordinator/status.h"
+#include "grl/log.h"
+
+namespace grl::coordinator {
+
+namespace {
+
+constexpr Milliseconds kBeatEvery{1000};
+
+bool may(const Peer& peer, std::uint32_t owner) {
+    return peer.uid == 0 || peer.uid == owner;
+}
+
+Error denied(const std::string& what, const std::string& why) {
+    return fail(what, "", why, ErrorKind::denied);
+}
+
+// The verb's question, or the asker gets the error.
+template <class Question>
+std::optional<Question> read(const json::object& body,
+                             const std::shared_ptr<Channel::Responder>& asker) {
+    auto question = from_json<Question>(body, Question::kType);
+    if (question) return std::move(*question);
+    asker->error(question.error());
+    return std::nullopt;
+}
+
+}  // namespace
+
+Control::Control(Parts parts, Lines& lines, Restores& restores)
+    : parts_(parts), lines_(lines), restores_(restores), beat_(parts.io) {
+    beat();
+}
+
+const std::map<std::string, Control::Verb>& Control::verbs() {
+    static const std::map<std::string, Verb> table = {
+        {StatusQuery::kType, &Control::status}, {CheckpointJob::kType, &Control::checkpoint},
+        {ListQuery::kType, &Control::list},     {ShowQuery::kType, &Control::show},
+        {RestoreJob::kType, &Control::restore}, {VerifyQuery::kType, &Control::verify},
+        {DeleteQuery::kType, &Control::remove}, {StartQuery::kType, &Control::start},
+        {StopQuery::kType, &Control::stop},
+    };
+    return table;
+}
+
+void Control::accept(std::shared_ptr<Channel> channel, const Peer& peer) {
+    channel->set_handlers({
+        .event = {},
+        .request =
+            [this, peer](const std::string& type, const json::object& body,
+                         Channel::Responder responder) {
+                auto verb = verbs().find(type);
+                if (verb == verbs().end()) {
+                    return responder.error(
+                        fail("serving grlctl", "", "unknown request " + type, ErrorKind::protocol));
+                }
+                auto asker = std::make_shared<Channel::Responder>(std::move(responder));
+                waiting_.push_back(asker);
+                (this->*verb->second)(peer, body, std::move(asker));
+            },
+        .closed = {},
+    });
+    channel->start();
+}
+
+void Control::beat() {
+    beat_.expires_after(kBeatEvery);
+    beat_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec) return;
+        std::erase_if(waiting_, [](const auto& weak) { return weak.expired(); });
+        for (const auto& weak : waiting_) {
+            if (auto asker = weak.lock(); asker && asker->open()) asker->progress(Heartbeat{});
+        }
+        beat();
+    });
+}
+
+// ---- the verbs ----
+
+void Control::status(const Peer&, const json::object&, Asker asker) {
+    parts_.store.run([](Catalog& c) { return c.last_lines(); },
+                     [this, asker](const Result<std::map<std::uint32_t, LastLine>>& last) {
+                         if (!last) return asker->error(last.error());
+                         asker->reply(status_report(parts_, lines_, restores_, *last));
+                     });
+}
+
+void Control::checkpoint(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<CheckpointJob>(body, asker);
+    if (!question) return;
+    for (const Step* step : parts_.steps.of_job(question->job)) {
+        if (!may(peer, step->uid)) {
+            return asker->error(denied("a line of job " + std::to_string(question->job),
+                                       "it is another user's job"));
+        }
+    }
+    log_info("uid " + std::to_string(peer.uid) + " asks for a line of job " +
+             std::to_string(question->job));
+    lines_.request(question->job,
+                   {[asker](const LineReport& report) { asker->progress(report); },
+                    [asker](const Result<LineReport>& outcome) { asker->result(outcome); }});
+}
+
+void Control::list(const Peer&, const json::object& body, Asker asker) {
+    auto question = read<ListQuery>(body, asker);
+    if (!question) return;
+    parts_.store.run([job = question->job](Catalog& c) { return c.reports(job); },
+                     [asker](const Result<std::vector<LineReport>>& reports) {
+                         if (!reports) return asker->error(reports.error());
+                         asker->reply(LineReports{*reports});
+                     });
+}
+
+void Control::show(const Peer&, const json::object& body, Asker asker) {
+    auto question = read<ShowQuery>(body, asker);
+    if (!question) return;
+    auto work = [id = question->id](Catalog& c) -> Result<ShownLine> {
+        auto report = c.report(id);
+        if (!report) return report.error();
+        auto manifest = c.manifest(id);
+        if (!manifest) return ShownLine{{}, *report};
+        return ShownLine{to_json(*manifest).as_object(), *report};
+    };
+    parts_.store.run(work, [asker](const Result<ShownLine>& shown) { asker->result(shown); });
+}
+
+void Control::restore(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<RestoreJob>(body, asker);
+    if (!question) return;
+    auto work = [q = *question](Catalog& c) {
+        return q.line ? c.manifest({q.job, *q.line}) : c.last_committed(q.job);
+    };
+    parts_.store.run(work, [this, peer, q = *question, asker](const Result<Manifest>& manifest) {
+        // A job whose first line is being committed has none yet; the restore waits for it.
+        const bool none = !manifest && manifest.error().kind == ErrorKind::not_found;
+        if (!manifest && !(none && !q.line && lines_.of(q.job))) {
+            return asker->error(manifest.error());
+        }
+        std::uint32_t owner = manifest ? manifest->uid : 0;
+        for (const Step* step : parts_.steps.of_job(q.job)) owner = step->uid;
+        if (!may(peer, owner)) {
+            return asker->error(
+                denied("restore of job " + std::to_string(q.job), "it is another user's job"));
+        }
+        log_info("uid " + std::to_string(peer.uid) + " asks to restore job " +
+                 std::to_string(q.job));
+        restores_.request(
+            q.job, q.line,
+            {[asker](const RestoreReport& report) { asker->progress(report); },
+             [asker](const Result<RestoreReport>& outcome) { asker->result(outcome); }});
+    });
+}
+
+void Control::with_line(const Peer& peer, LineId id, Asker asker,
+                        std::function<void(const std::shared_ptr<Channel>&)> then) {
+    parts_.store.run(
+        [id](Catalog& c) { return c.manifest(id); },
+        [this, peer, id, asker, then = std::move(then)](const Result<Manifest>& manifest) {
+            const std::string what =
+                "line " + std::to_string(id.job) + "/" + std::to_string(id.line);
+            if (!manifest) return asker->error(manifest.error());
+            if (!may(peer, manifest->uid)) {
+                return asker->error(denied(what, "it is another user's job"));
+            }
+            const auto hosts = parts_.hosts.connected();
+            if (hosts.empty()) {
+                return asker->error(fail(what, "", "no bridge is connected", ErrorKind::refused));
+            }
+            then(hosts.front()->channel);
+        });
+}
+
+void Control::verify(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<VerifyQuery>(body, asker);
+    if (!question) return;
+    const LineId id = question->id;
+    with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
+        bridge->request<VerifiedLine>(
+            VerifyLine{id}, Milliseconds(parts_.config.deadlines.commit_ms),
+            [asker](const Result<VerifiedLine>& verified) { asker->result(verified); });
+    });
+}
+
+void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<DeleteQuery>(body, asker);
+    if (!question) return;
+    const LineId id = question->id;
+    if (restores_.of(id.job)) {
+        return asker->error(
+            fail("deleting a line", "", "the job is being restored", ErrorKind::refused));
+    }
+    with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
+        bridge->request<Done>(DeleteLine{id}, Milliseconds(parts_.config.deadlines.commit_ms),
+                              [this, id, asker](const Result<Done>& deleted) {
+                                  if (!deleted) return asker->error(deleted.error());
+                                  parts_.store.run([id](Catalog& c) { return c.remove_line(id); },
+                                                   [asker](const Result<void>& removed) {
+                                                       if (!removed)
+                                                           return asker->error(removed.error());
+                                                       asker->reply(Done{});
+                                                   });
+                              });
+    });
+}
+
+void Control::start(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<StartQuery>(body, asker);
+    if (!question) return;
+    const std::string what = "starting guest " + question->guest;
+    if (peer.uid != 0) return asker->error(denied(what, "only root may"));
+    const auto here = parts_.hosts.hosts_of(question->guest);
+    if (!here.empty()) {
+        return asker->error(
+            fail(what, "", "it is on " + here.front()->name + " already", ErrorKind::refused));
+    }
+    const Host* host = parts_.hosts.find(question->host);
+    if (!host || !host->connected()) {
+        return asker->error(
+            fail(what, "", "no host " + question->host + " is connected", ErrorKind::not_found));
+    }
+    host->channel->request<Done>(StartGuest{question->guest},
+                                 Milliseconds(parts_.config.deadlines.restore_ms),
+                                 [asker](const Result<Done>& done) { asker->result(done); });
+}
+
+void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<StopQuery>(body, asker);
+    if (!question) return;
+    const std::string what = "stopping guest " + question->guest;
+    if (peer.uid != 0) return asker->error(denied(what, "only root may"));
+    const auto here = parts_.hosts.hosts_of(question->guest);
+    if (here.empty()) {
+        return asker->error(fail(what, "", "it runs on no connected host", ErrorKind::not_found));
+    }
+    here.front()->channel->request<Done>(
+        DestroyGuests{{question->guest}}, Milliseconds(parts_.config.deadlines.fence_ms),
+        [asker](const Result<Done>& done) { asker->result(done); });
+}
+
+}  // namespace grl::coordinator

@@ -1,0 +1,49 @@
+// What grlctl asks for: one function a verb. Anyone may look; a job's owner or root may checkpoint,
+// restore, verify and delete; root starts and stops guests. uids are MUNGE's word.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/lines.h"
+#include "coordinator/restores.h"
+
+namespace grl::coordinator {
+
+class Control {
+  public:
+    Control(Parts parts, Lines& lines, Restores& restores);
+    void accept(std::shared_ptr<Channel> channel, const Peer& peer);
+
+  private:
+    // Kept until the answer is there; tells the asker each second that it is being worked on.
+    using Asker = std::shared_ptr<Channel::Responder>;
+    using Verb = void (Control::*)(const Peer&, const json::object&, Asker);
+    static const std::map<std::string, Verb>& verbs();
+
+    void status(const Peer& peer, const json::object& body, Asker asker);
+    void checkpoint(const Peer& peer, const json::object& body, Asker asker);
+    void list(const Peer& peer, const json::object& body, Asker asker);
+    void show(const Peer& peer, const json::object& body, Asker asker);
+    void restore(const Peer& peer, const json::object& body, Asker asker);
+    void verify(const Peer& peer, const json::object& body, Asker asker);
+    void remove(const Peer& peer, const json::object& body, Asker asker);
+    void start(const Peer& peer, const json::object& body, Asker asker);
+    void stop(const Peer& peer, const json::object& body, Asker asker);
+
+    // The line's manifest, if the peer may touch it; then the bridge that is to do it.
+    void with_line(const Peer& peer, LineId id, Asker asker,
+                   std::function<void(const std::shared_ptr<Channel>& bridge)> then);
+    void beat();
+
+    Parts parts_;
+    Lines& lines_;
+    Restores& restores_;
+    std::vector<std::weak_ptr<Channel::Responder>> waiting_;
+    asio::steady_timer beat_;
+};
+
+}  // namespace grl::coordinator

@@ -1,0 +1,64 @@
+// The coordinator: joins hosts, steps, lines, restores and the catalog. It takes channels that have
+// proven who they are; where they come from (two realms, a test) is not its matter.
+//
+// Runs on the io_context's thread; does not block. Owns its channels. Destroy it before the
+// io_context, which must not run afterwards.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "coordinator/control.h"
+#include "coordinator/lines.h"
+#include "coordinator/masters.h"
+#include "coordinator/restores.h"
+
+namespace grl::coordinator {
+
+class Coordinator {
+  public:
+    Coordinator(asio::io_context& io, CoordinatorConfig config, std::unique_ptr<Catalog> catalog,
+                std::unique_ptr<SlurmView> slurm);
+    ~Coordinator();
+
+    // Roles master, ctl and check; the channel is not started yet.
+    void accept_cluster(std::shared_ptr<Channel> channel, const Peer& peer);
+    // Role bridge, by root or the configured bridge_user.
+    void accept_hosts(std::shared_ptr<Channel> channel, const Peer& peer);
+
+    // Aborts the lines under way, so that no job stays silent; `done` when they are, or after 3 s.
+    void stop(std::function<void()> done);
+
+    // For tests and for later parts that decide by themselves (automatic restart, evacuation).
+    Hosts& hosts() { return hosts_; }
+    Steps& steps() { return steps_; }
+    Lines& lines() { return lines_; }
+    Restores& restores() { return restores_; }
+
+  private:
+    void watch_hosts();
+    void note_places(const Host& host);
+    void serve_check(const std::shared_ptr<Channel>& channel, const Peer& peer);
+    void wait_for_lines(std::function<void()> done);
+
+    asio::io_context& io_;
+    CoordinatorConfig config_;
+    std::unique_ptr<SlurmView> slurm_;
+    Store store_;
+    Hosts hosts_;
+    Steps steps_;
+    Sweep sweep_;
+    Parts parts_;
+    Lines lines_;
+    Restores restores_;
+    Masters masters_;
+    Control control_;
+    std::uint32_t bridge_uid_;
+    std::map<std::string, std::string> places_;  // as the catalog has them since our start
+    asio::steady_timer stopping_;
+    Steady::time_point stop_by_;
+};
+
+}  // namespace grl::coordinator

@@ -1,0 +1,91 @@
+#include "coordinator/ctl_progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "coordinator/ctl_table.h"
+#include "coordinator/ctl_units.h"
+
+namespace grl::coordinator {
+
+namespace {
+
+std::size_t terminal_width() {
+    winsize size{};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void add_lines(std::vector<std::string>& lines, const std::string& text) {
+    std::size_t from = 0;
+    while (from < text.size()) {
+        const std::size_t to = std::min(text.find('\n', from), text.size());
+        lines.push_back(text.substr(from, to - from));
+        from = to + 1;
+    }
+}
+
+}  // namespace
+
+void ProgressView::plain(const std::string& subject, const std::string& phase) {
+    if (std::exchange(last_phase_, phase) == phase) return;
+    printf("%s: %s\n", subject.c_str(), phase.c_str());
+    fflush(stdout);
+}
+
+void ProgressView::show(const LineReport& r) {
+    const std::string subject =
+        "line " + std::to_string(r.job) + (r.line ? "/" + std::to_string(r.line) : "");
+    const std::string phase = name_of(r.phase) + (r.reason.empty() ? "" : ", " + r.reason);
+    if (!terminal_) return plain(subject, phase);
+    std::vector<std::string> lines = {subject + ": " + phase};
+    std::string phases;
+    for (const PhaseTime& p : r.phases) {
+        if (p.ms > 0) phases += "  " + name_of(p.phase) + " " + ms_text(p.ms);
+    }
+    if (!phases.empty()) lines.push_back(phases + " ms");
+    Table guests({"GUEST", "HOST", "METHOD", ">READ", ">STORED", ""});
+    for (const GuestReport& g : r.guests) {
+        guests.add({g.guest, g.host, g.method == CaptureMethod::none ? "" : name_of(g.method),
+                    bytes_text(g.raw_bytes), bytes_text(g.stored_bytes),
+                    g.durable ? "durable" : ""});
+    }
+    if (!guests.empty()) add_lines(lines, guests.text(2));
+    draw(lines);
+}
+
+void ProgressView::show(const RestoreReport& r) {
+    const std::string subject = "restore of job " + std::to_string(r.job) +
+                                (r.line ? " to line " + std::to_string(r.line) : "");
+    if (!terminal_) return plain(subject, r.stage);
+    std::vector<std::string> lines = {subject + ": " + r.stage};
+    std::string stages;
+    for (std::size_t i = 0; i < std::min(r.stages.size(), r.stage_ms.size()); ++i) {
+        stages += "  " + r.stages[i] + " " + ms_text(r.stage_ms[i]);
+    }
+    if (!stages.empty()) lines.push_back(stages + " ms");
+    Table guests({"GUEST", "HOST", ">IMAGE", ""});
+    for (const GuestReport& g : r.guests) {
+        guests.add({g.guest, g.host, bytes_text(g.stored_bytes), g.durable ? "loaded" : ""});
+    }
+    if (!guests.empty()) add_lines(lines, guests.text(2));
+    draw(lines);
+}
+
+// A line that wraps would spoil the count of what is to be redrawn.
+void ProgressView::draw(const std::vector<std::string>& lines) {
+    const std::size_t width = terminal_width() - 1;
+    clear();
+    for (const std::string& line : lines) printf("%s\n", line.substr(0, width).c_str());
+    drawn_ = lines.size();
+    fflush(stdout);
+}
+
+void ProgressView::clear() {
+    if (drawn_ > 0) printf("\x1b[%zuA\x1b[J", drawn_);
+    drawn_ = 0;
+}
+
+}  // namespace grl::coordinator

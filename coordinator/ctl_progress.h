@@ -1,0 +1,29 @@
+// Shows a line or a restore while it goes: on a terminal a few lines that are redrawn, elsewhere
+// one plain line for each phase that begins.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "grl/message.h"
+
+namespace grl::coordinator {
+
+class ProgressView {
+  public:
+    // Writes to standard output.
+    explicit ProgressView(bool terminal) : terminal_(terminal) {}
+    void show(const LineReport& report);
+    void show(const RestoreReport& report);
+    void clear();  // what was drawn goes; before the final words
+
+  private:
+    void draw(const std::vector<std::string>& lines);
+    void plain(const std::string& subject, const std::string& phase);
+
+    bool terminal_;
+    std::size_t drawn_ = 0;
+    std::string last_phase_;
+};
+
+}  // namespace grl::coordinator

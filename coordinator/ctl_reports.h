@@ -1,0 +1,17 @@
+// What grlctl prints: reports as tables. Pure.
+#pragma once
+
+#include <string>
+
+#include "grl/manifest.h"
+
+namespace grl::coordinator {
+
+std::string status_text(const StatusReport& report);
+std::string list_text(const LineReports& reports);
+std::string show_text(const ShownLine& shown);
+std::string line_text(const LineReport& report);  // how a line that was asked for went
+std::string restore_text(const RestoreReport& report);
+std::string verify_text(LineId id, const VerifiedLine& verified);
+
+}  // namespace grl::coordinator

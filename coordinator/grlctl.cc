@@ -1,0 +1,247 @@
+// grlctl: what operators and users say to the coordinator. docs/operator.md is its manual.
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+
+#include "coordinator/ctl_client.h"
+#include "coordinator/ctl_progress.h"
+#include "coordinator/ctl_reports.h"
+#include "coordinator/version.h"
+
+namespace {
+
+using namespace grl;
+using namespace grl::coordinator;
+namespace options = boost::program_options;
+
+constexpr const char* kDefaultCoordinator = "127.0.0.1:7410";
+
+struct Words {  // what was said on the command line
+    std::string coordinator;
+    bool as_json = false;
+    std::vector<std::string> given;  // behind the verb
+    std::optional<std::uint32_t> line;
+};
+
+Error misuse(const std::string& why) {
+    return fail("grlctl", "", why, ErrorKind::usage);
+}
+
+Result<std::uint32_t> number_of(const std::string& text, const char* what) {
+    std::uint32_t number = 0;
+    const char* end = text.data() + text.size();
+    auto [rest, ec] = std::from_chars(text.data(), end, number);
+    if (ec != std::errc() || rest != end) {
+        return misuse("'" + text + "' is no " + what + " (a number is wanted)");
+    }
+    return number;
+}
+
+Result<LineId> line_of(const std::string& text) {
+    const auto slash = text.find('/');
+    if (slash == std::string::npos) return misuse("'" + text + "' is no line (JOB/LINE is wanted)");
+    auto job = number_of(text.substr(0, slash), "job");
+    if (!job) return job.error();
+    auto line = number_of(text.substr(slash + 1), "line");
+    if (!line) return line.error();
+    return LineId{*job, *line};
+}
+
+// Asks, and prints the answer: as it came with --json, else as `text` says it.
+template <class Answer, class Question, class Text>
+Result<int> answer(const Words& words, const Question& question, Text text) {
+    CtlClient client(words.coordinator);
+    ProgressView view(isatty(STDOUT_FILENO) != 0);
+    CtlClient::Progress progress;
+    if (!words.as_json) {
+        progress = [&view](const json::object& news) {
+            if constexpr (std::is_same_v<Answer, LineReport> ||
+                          std::is_same_v<Answer, RestoreReport>) {
+                if (auto report = from_json<Answer>(news, "progress")) view.show(*report);
+            }
+        };
+    }
+    auto body = client.ask(question, progress);
+    view.clear();
+    if (!body) return body.error();
+    auto read = from_json<Answer>(*body, "the answer");
+    if (!read) return read.error();
+    if (words.as_json) {
+        std::cout << json::serialize(*body) << "\n";
+    } else {
+        std::cout << text(*read);
+    }
+    if constexpr (std::is_same_v<Answer, VerifiedLine>) {
+        for (const GuestVerified& g : read->guests) {
+            if (!g.good) return static_cast<int>(ErrorKind::failed);
+        }
+    }
+    return 0;
+}
+
+// ---- the verbs ----
+
+Result<int> status(const Words& w) {
+    return answer<StatusReport>(w, StatusQuery{}, status_text);
+}
+
+Result<int> checkpoint(const Words& w) {
+    auto job = number_of(w.given[0], "job");
+    if (!job) return job.error();
+    return answer<LineReport>(w, CheckpointJob{*job}, line_text);
+}
+
+Result<int> list(const Words& w) {
+    ListQuery question;
+    if (!w.given.empty()) {
+        auto job = number_of(w.given[0], "job");
+        if (!job) return job.error();
+        question.job = *job;
+    }
+    return answer<LineReports>(w, question, list_text);
+}
+
+Result<int> show(const Words& w) {
+    auto id = line_of(w.given[0]);
+    if (!id) return id.error();
+    return answer<ShownLine>(w, ShowQuery{*id}, show_text);
+}
+
+Result<int> restore(const Words& w) {
+    auto job = number_of(w.given[0], "job");
+    if (!job) return job.error();
+    return answer<RestoreReport>(w, RestoreJob{*job, w.line}, restore_text);
+}
+
+Result<int> verify(const Words& w) {
+    auto id = line_of(w.given[0]);
+    if (!id) return id.error();
+    return answer<VerifiedLine>(w, VerifyQuery{*id}, [id = *id](const VerifiedLine& verified) {
+        return verify_text(id, verified);
+    });
+}
+
+Result<int> remove_line(const Words& w) {
+    auto id = line_of(w.given[0]);
+    if (!id) return id.error();
+    return answer<Done>(w, DeleteQuery{*id},
+                        [&](const Done&) { return "line " + w.given[0] + " is deleted\n"; });
+}
+
+Result<int> start_guest(const Words& w) {
+    return answer<Done>(w, StartQuery{w.given[0], w.given[1]}, [&](const Done&) {
+        return "guest " + w.given[0] + " runs on " + w.given[1] + "\n";
+    });
+}
+
+Result<int> stop_guest(const Words& w) {
+    return answer<Done>(w, StopQuery{w.given[0]},
+                        [&](const Done&) { return "guest " + w.given[0] + " is stopped\n"; });
+}
+
+struct Verb {
+    const char* name;
+    const char* arguments;
+    std::size_t least, most;  // arguments
+    Result<int> (*run)(const Words&);
+    const char* what;
+};
+
+constexpr Verb kVerbs[] = {
+    {"status", "", 0, 0, status, "hosts, guests and protected jobs"},
+    {"checkpoint", "JOB", 1, 1, checkpoint, "take a line and wait until it is committed"},
+    {"list", "[JOB]", 0, 1, list, "lines, committed and aborted"},
+    {"show", "JOB/LINE", 1, 1, show, "phases, guests and proof of silence of a line"},
+    {"restore", "JOB", 1, 1, restore, "go back to the last line, or to --line N"},
+    {"verify", "JOB/LINE", 1, 1, verify, "read every byte of a line's images"},
+    {"delete", "JOB/LINE", 1, 1, remove_line, "remove a line and its images"},
+    {"start", "GUEST HOST", 2, 2, start_guest, "start a guest"},
+    {"stop", "GUEST", 1, 1, stop_guest, "stop a guest at once; what runs in it is lost"},
+};
+
+std::string usage(const options::options_description& known) {
+    std::ostringstream out;
+    out << "usage: grlctl [--coordinator HOST:PORT] [--json] VERB\n\n";
+    for (const Verb& v : kVerbs) {
+        std::string call = std::string(v.name) + " " + v.arguments;
+        call.resize(22, ' ');
+        out << "  " << call << v.what << "\n";
+    }
+    out << "\n" << known << "\nThe coordinator's address may stand in GRL_COORDINATOR.\n";
+    return out.str();
+}
+
+Result<int> run(const Verb& verb, const Words& words) {
+    if (words.given.size() < verb.least || words.given.size() > verb.most) {
+        return misuse("usage: grlctl " + std::string(verb.name) + " " + verb.arguments);
+    }
+    if (words.line && std::string(verb.name) != "restore") {
+        return misuse("--line goes with restore");
+    }
+    return verb.run(words);
+}
+
+int say(const Error& error, bool as_json) {
+    if (as_json) {
+        const json::object body = {{"kind", static_cast<int>(error.kind)},
+                                   {"what", error.what},
+                                   {"where", error.where},
+                                   {"why", error.why}};
+        std::cout << json::serialize(json::object{{"error", body}}) << "\n";
+    } else {
+        std::cout.flush();
+        std::cerr << (error.what == "grlctl" ? "" : "grlctl: ") << error.text() << "\n";
+    }
+    return static_cast<int>(error.kind);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    const char* from_environment = std::getenv("GRL_COORDINATOR");  // NOLINT(concurrency-mt-unsafe)
+    Words words;
+    words.coordinator = from_environment ? from_environment : kDefaultCoordinator;
+
+    options::options_description known("options");
+    known.add_options()("coordinator", options::value(&words.coordinator)->value_name("HOST:PORT"),
+                        "the coordinator's address for the cluster")(
+        "json", "print one JSON object")("line", options::value<std::uint32_t>()->value_name("N"),
+                                         "restore: go back to this line")(
+        "version", "print the release")("help", "print this");
+    options::options_description all;
+    all.add(known).add_options()("words", options::value<std::vector<std::string>>());
+    options::positional_options_description positions;
+    positions.add("words", -1);
+    options::variables_map given;
+    try {
+        options::store(
+            options::command_line_parser(argc, argv).options(all).positional(positions).run(),
+            given);
+        options::notify(given);
+    } catch (const options::error& e) {
+        return say(misuse(e.what()), false);
+    }
+    if (given.count("help")) return std::cout << usage(known), 0;
+    if (given.count("version")) return std::cout << "grlctl " << kVersion << "\n", 0;
+    words.as_json = given.count("json") != 0;
+    if (given.count("line")) words.line = given["line"].as<std::uint32_t>();
+    if (given.count("words")) words.given = given["words"].as<std::vector<std::string>>();
+    if (words.given.empty()) {
+        std::cerr << usage(known);
+        return static_cast<int>(ErrorKind::usage);
+    }
+    const std::string name = words.given.front();
+    words.given.erase(words.given.begin());
+    for (const Verb& verb : kVerbs) {
+        if (name != verb.name) continue;
+        auto code = run(verb, words);
+        return code ? *code : say(code.error(), words.as_json);
+    }
+    return say(misuse("no verb '" + name + "'; see grlctl --help"), words.as_json);
+}

@@ -1,0 +1,101 @@
+// The states of one global recovery line, as two tables. Pure: no I/O, no clock.
+//
+//   request ─► prepare ─► drain ─► freeze ─► capture ─► release ─► images ─► manifest ─► done
+//      │          │         └────────┴───┬──────┴──────────┘          │          │
+//      │          │                      ▼                            │          ▼
+//      │          │                    undo                           │        erase
+//      │          └──────────────────────┼─────────► discard ◄────────┴──────────┘
+//      └─────────────────────────────────┴────► aborted ◄┘
+//
+// undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
+// discard  the job runs: bridges drop their part of the line
+// erase    a manifest may stand: it goes before the images do
+//
+// Entering `capture` takes all_frozen, the event of every bridge's reply to FreezeLine: no guest
+// runs again before all are stopped. Only manifest_written leads to `done`.
+//
+// Later kinds of lines are further rows, not another machine: a migration has pre-copy after
+// `request` and a switch-over in place of `capture`, and goes from `release` to `done`; a hold has
+// a state between `capture` and `release` that the operator's word leaves, its deadline the hold's
+// limit.
+#pragma once
+
+#include <boost/describe/enum.hpp>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "coordinator/state_table.h"
+#include "grl/config.h"
+#include "grl/phase.h"
+
+namespace grl::coordinator {
+
+enum class LineState {
+    request,   // may the job take a line now? Its number
+    prepare,   // bridges open files while the job runs
+    drain,     // masters bring their ranks to silence
+    freeze,    // bridges stop the guests
+    capture,   // bridges cut the stopped guests
+    release,   // bridges resume, masters open the gates
+    images,    // the job runs; images become durable
+    manifest,  // one bridge writes the manifest
+    undo,
+    erase,
+    discard,
+    done,
+    aborted,
+};
+BOOST_DESCRIBE_ENUM(LineState, request, prepare, drain, freeze, capture, release, images, manifest,
+                    undo, erase, discard, done, aborted)
+
+enum class LineEvent {
+    admitted,
+    all_prepared,
+    all_silent,
+    all_frozen,
+    all_captured,
+    all_released,
+    all_durable,
+    manifest_written,
+    all_undone,    // everyone who can has undone his part
+    failed,        // a part said no
+    timeout,       // the state's deadline has passed
+    bridge_lost,   // a bridge whose part is still needed is gone
+    master_lost,   // a master that should fall silent is gone
+    image_failed,  // a bridge cannot get a guest's image, or the guest died
+    cancel,        // from outside: shutdown, restore
+};
+BOOST_DESCRIBE_ENUM(LineEvent, admitted, all_prepared, all_silent, all_frozen, all_captured,
+                    all_released, all_durable, manifest_written, all_undone, failed, timeout,
+                    bridge_lost, master_lost, image_failed, cancel)
+
+// What a state is to the outside: the phase it is reported as, and how long it may last.
+struct LineStateRow {
+    LineState state;
+    Phase phase;
+    std::uint32_t Deadlines::*limit;  // null: it ends at once
+};
+
+std::span<const LineStateRow> line_states();
+std::span<const Transition<LineState, LineEvent>> line_transitions();
+const LineStateRow& line_state_row(LineState state);
+
+// Walks the table and keeps the first reason that turned it back.
+class LineMachine {
+  public:
+    // True when a new state was entered. `reason` is kept if the event leads off the straight way.
+    bool take(LineEvent event, const std::string& reason = {});
+
+    LineState state() const { return state_; }
+    const std::string& reason() const { return reason_; }
+    bool over() const { return state_ == LineState::done || state_ == LineState::aborted; }
+    // A request that comes now is served by this line: its cut still lies ahead.
+    bool before_cut() const { return state_ == LineState::request || state_ == LineState::prepare; }
+
+  private:
+    LineState state_ = LineState::request;
+    std::string reason_;
+};
+
+}  // namespace grl::coordinator

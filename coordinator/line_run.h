@@ -1,0 +1,127 @@
+// One line on its way: does what the state machine says, with the bridges and masters that take
+// part.
+//
+//   coordinator           bridges (all at once)        masters (all at once)
+//   prepare     ─────────► prepare_line
+//   drain       ─────────────────────────────────────► drain … silent
+//   freeze      ─────────► freeze_line … frozen_line            ┐
+//   capture     ─────────► capture_line … captured_line         │ the job stands still
+//   release     ─────────► resume_line … done ────────► release ┘
+//   images      ◄───────── guest_durable
+//   manifest    ─────────► commit_line (one bridge)
+//
+// A node's master is released when its bridge has resumed the guest: a word sent to a guest that
+// stands still would wait for TCP to send it again. Runs on the io_context's thread; nothing
+// blocks.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "coordinator/line_machine.h"
+#include "coordinator/line_record.h"
+
+namespace grl::coordinator {
+
+class LineRun : public std::enable_shared_from_this<LineRun> {
+  public:
+    struct Hooks {
+        // May this job take a line now? With its number and who takes part; once, later or at once.
+        std::function<void(std::function<void(Result<LineOrder>)>)> admit;
+        // All connected bridges: anyone of them can write or delete the manifest.
+        std::function<std::vector<std::shared_ptr<Channel>>()> bridges;
+        std::function<void(const LineReport&)> progress;
+        // Once, at the end; the manifest where the line is committed.
+        std::function<void(const LineReport&, const Manifest*)> ended;
+    };
+
+    LineRun(asio::io_context& io, std::uint32_t job, std::string cluster, std::string capture,
+            const Deadlines& deadlines, Hooks hooks);
+    void start();
+    void cancel(const std::string& reason);
+    // No hook is called any more: their owner ends.
+    void abandon();
+
+    // What the rest of the coordinator learns meanwhile.
+    void bridge_away(const std::string& host, const std::string& why);
+    void master_away(const std::string& node, const std::string& why);
+    // A master of the step has connected anew. True if this line tells it what to do.
+    bool master_back(const std::shared_ptr<Channel>& channel, const StepState& state);
+    void guest_died(const std::string& guest, const std::string& reason);
+    void image_progress(const LineProgress& progress);
+    void image_durable(const GuestDurable& durable);
+    void image_failed(const std::string& guest, const std::string& reason);
+
+    LineId id() const { return order_.id; }  // line 0: not admitted yet
+    // The step's attempt is this line's, and not over.
+    bool owns(const StepState& state) const {
+        return !machine_.over() && id().line != 0 && state.step == order_.step &&
+               state.attempt == order_.attempt;
+    }
+    const LineMachine& machine() const { return machine_; }
+    const LineReport& report() const { return record_.report(); }
+
+  private:
+    void fire(LineEvent event, const std::string& reason = {});
+    void settle();
+    void enter();
+    void act();
+
+    // One per state, in the order in which they run.
+    void admit();
+    void prepare();
+    void drain();
+    void freeze();
+    void capture();
+    void release();
+    void await_images();
+    void write_manifest();
+    void undo();
+    void erase();
+    void discard();
+    void end();
+
+    template <class Reply, class Message>
+    void ask(const std::string& who, const std::shared_ptr<Channel>& channel,
+             const Message& message, std::function<void(const Reply&)> take);
+    void answered(const std::string& who);
+    void refused(const std::string& who, const std::shared_ptr<Channel>& channel,
+                 const Error& error);
+    void release_member(const LineMember& member, bool aborted);
+    void hand_manifest(std::vector<std::shared_ptr<Channel>> bridges);
+    void tell();
+
+    const LineHost* host(const std::string& name) const;
+    bool has_guest(const std::string& name) const;
+    bool host_resumed(const std::string& guest) const;
+    Milliseconds limit() const;
+    std::string missing() const;
+
+    asio::io_context& io_;
+    std::string cluster_;
+    std::string capture_;
+    Deadlines deadlines_;
+    Hooks hooks_;
+    LineMachine machine_;
+    LineRecord record_;
+    LineOrder order_;
+    Manifest manifest_;
+
+    // Of the current state only; a reply that comes later is of an older epoch and passed over.
+    std::uint64_t epoch_ = 0;
+    std::set<std::string> awaited_;
+    LineEvent when_all_ = LineEvent::all_undone;
+
+    bool firing_ = false;
+    std::deque<std::pair<LineEvent, std::string>> fired_;
+    std::set<std::string> resumed_hosts_;
+    std::string image_fault_;
+    asio::steady_timer deadline_;
+    asio::steady_timer tell_later_;
+    bool telling_later_ = false;
+};
+
+}  // namespace grl::coordinator

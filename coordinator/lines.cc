@@ -1,0 +1,299 @@
+#include "coordinator/lines.h"
+
+#include "grl/log.h"
+
+namespace grl::coordinator {
+
+namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{5'000};  // a periodic line that was put off
+
+Error put_off(std::uint32_t job, const std::string& why) {
+    return fail("a line of job " + std::to_string(job), "", why, ErrorKind::refused);
+}
+
+}  // namespace
+
+Lines::~Lines() {
+    for (auto& [id, job] : jobs_) {
+        if (job.run) job.run->abandon();
+    }
+}
+
+std::shared_ptr<LineRun> Lines::of(std::uint32_t job) const {
+    auto it = jobs_.find(job);
+    return it == jobs_.end() ? nullptr : it->second.run;
+}
+
+std::vector<std::shared_ptr<LineRun>> Lines::all() const {
+    std::vector<std::shared_ptr<LineRun>> list;
+    for (const auto& [id, job] : jobs_) {
+        if (job.run) list.push_back(job.run);
+    }
+    return list;
+}
+
+std::vector<LineId> Lines::active() const {
+    std::vector<LineId> list;
+    for (const auto& run : all()) {
+        if (run->id().line != 0) list.push_back(run->id());
+    }
+    return list;
+}
+
+// ---- asking for a line ----
+
+void Lines::request(std::uint32_t id, Watcher<LineReport> watcher) {
+    if (parts_.steps.of_job(id).empty()) {
+        return watcher.done(fail("a line of job " + std::to_string(id), "",
+                                 "the job has no protected step (srun --grl-checkpoint)",
+                                 ErrorKind::not_found));
+    }
+    Job& job = jobs_[id];
+    if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
+    if (!job.run) {
+        job.now.push_back(std::move(watcher));
+        return begin(id);
+    }
+    auto& list = job.run->machine().before_cut() ? job.now : job.next;
+    list.push_back(std::move(watcher));
+}
+
+void Lines::begin(std::uint32_t id) {
+    LineRun::Hooks hooks;
+    hooks.admit = [this, id](auto then) { admit(id, std::move(then)); };
+    hooks.bridges = [this] {
+        std::vector<std::shared_ptr<Channel>> list;
+        for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
+        return list;
+    };
+    hooks.progress = [this, id](const LineReport& report) {
+        for (const auto& watcher : jobs_[id].now) {
+            if (watcher.progress) watcher.progress(report);
+        }
+    };
+    hooks.ended = [this, id](const LineReport& report, const Manifest* manifest) {
+        ended(id, report, manifest);
+    };
+    auto run = std::make_shared<LineRun>(parts_.io, id, parts_.config.cluster,
+                                         parts_.config.coordinator.capture, parts_.config.deadlines,
+                                         std::move(hooks));
+    jobs_[id].run = run;
+    run->start();
+}
+
+// Here first, then by Slurm, then here again, as time has passed; the number comes last, so that a
+// request that is put off takes none.
+void Lines::admit(std::uint32_t id, std::function<void(Result<LineOrder>)> then) {
+    if (auto step = line_step(parts_.steps, parts_.hosts, id); !step) return then(step.error());
+    const Milliseconds limit(parts_.config.deadlines.prepare_ms);
+    parts_.slurm.look(id, limit, [this, id, then](Result<JobFacts> facts) {
+        if (!facts) return then(put_off(id, facts.error().text()));
+        if (!facts->running) return then(put_off(id, "the job is " + facts->state));
+        if (!facts->sharing.empty()) return then(put_off(id, facts->sharing));
+        auto step = line_step(parts_.steps, parts_.hosts, id);
+        if (!step) return then(step.error());
+        auto order = line_order(**step, parts_.hosts, facts->nodes);
+        if (!order) return then(order.error());
+
+        struct Numbers {
+            std::uint32_t line, generation;
+        };
+        auto take = [id](Catalog& c) -> Result<Numbers> {
+            auto generation = c.generation(id);
+            if (!generation) return generation.error();
+            auto line = c.take_line(id);
+            if (!line) return line.error();
+            return Numbers{*line, *generation};
+        };
+        parts_.sweep.when_quiet([this, id, then, take, nodes = facts->nodes] {
+            parts_.store.run(take, [this, id, then, nodes](Result<Numbers> numbers) {
+                if (!numbers) return then(numbers.error());
+                // A sweep that has begun since does not know this number: after it.
+                parts_.sweep.when_quiet([this, id, then, nodes, numbers = *numbers] {
+                    auto step = line_step(parts_.steps, parts_.hosts, id);
+                    if (!step) return then(step.error());
+                    auto order = line_order(**step, parts_.hosts, nodes);
+                    if (!order) return then(order.error());
+                    order->id.line = numbers.line;
+                    order->generation = std::max(numbers.generation, (*step)->generation);
+                    order->attempt = ++(*step)->attempt;
+                    then(std::move(order));
+                });
+            });
+        });
+    });
+}
+
+Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job) {
+    Step* found = nullptr;
+    for (Step* step : steps.of_job(job)) {
+        if (step->deserted()) continue;
+        if (found) {
+            return put_off(job, "steps " + std::to_string(found->step) + " and " +
+                                    std::to_string(step->step) +
+                                    " run at the same time; a line covers one step");
+        }
+        found = step;
+    }
+    if (!found) return put_off(job, "no master of the job is connected");
+    const std::string obstacle = line_obstacle(*found, hosts);
+    if (!obstacle.empty()) return put_off(job, obstacle);
+    return found;
+}
+
+// All guests of the job, not of the step only: the batch script may sit on another node of it.
+Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
+                             const std::vector<std::string>& job_nodes) {
+    LineOrder order;
+    order.id.job = step.job;
+    order.step = step.step;
+    order.uid = step.uid;
+    order.every_s = step.every_s;
+    std::set<std::string> guests(job_nodes.begin(), job_nodes.end());
+    for (const auto& [node, member] : step.members) {
+        guests.insert(node);
+        order.members.push_back({node, member.channel});
+    }
+    std::map<std::string, LineHost> by_name;
+    for (const std::string& guest : guests) {
+        auto home = hosts.home_of(guest);
+        if (!home) return put_off(step.job, home.error().why);
+        const Host& host = **home;
+        LineHost& line_host = by_name[host.name];
+        line_host.name = host.name;
+        line_host.channel = host.channel;
+        line_host.driver = host.inventory.driver;
+        line_host.vmm_version = host.inventory.vmm_version;
+        for (const GuestInfo& g : host.inventory.guests) {
+            if (g.name == guest) line_host.guests.push_back(g);
+        }
+    }
+    for (auto& [name, host] : by_name) {
+        if (!order.hosts.empty() && order.hosts.front().driver != host.driver) {
+            return put_off(step.job, "hosts " + order.hosts.front().name + " and " + name +
+                                         " run different VMMs");
+        }
+        order.hosts.push_back(std::move(host));
+    }
+    return order;
+}
+
+// ---- afterwards ----
+
+void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* manifest) {
+    if (report.line == 0) return settle(id, report);  // put off: there was no line
+    auto then = [this, id, report](const Result<void>& written) {
+        // The manifest stands, so the line does; the next start's catalog will have it.
+        if (!written) log_error("noting a line: " + written.error().text());
+        settle(id, report);
+    };
+    if (manifest) {
+        parts_.store.run([m = *manifest, report](Catalog& c) { return c.put_committed(m, report); },
+                         then);
+    } else {
+        parts_.store.run([report](Catalog& c) { return c.put_aborted(report); }, then);
+    }
+}
+
+void Lines::settle(std::uint32_t id, const LineReport& report) {
+    Job& job = jobs_[id];
+    job.run.reset();
+    const bool done = report.phase == Phase::done;
+    Result<LineReport> outcome = report;
+    if (!done) {
+        outcome = report.line == 0
+                      ? put_off(id, report.reason)
+                      : fail("line " + std::to_string(id) + "/" + std::to_string(report.line), "",
+                             "aborted: " + report.reason);
+    }
+    if (report.line == 0 && job.every_s > 0) {
+        if (std::exchange(job.last_refusal, report.reason) != report.reason) {
+            log_info(outcome.error().text());
+        }
+        if (job.timer)
+            arm(id,
+                std::min<std::chrono::milliseconds>(kAskAgain, std::chrono::seconds(job.every_s)));
+    } else {
+        job.last_refusal.clear();
+    }
+    for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);
+    for (const auto& then : std::exchange(job.idle, {})) then();
+    if (done) retire_old(id);
+
+    Job& after = jobs_[id];  // the callbacks may have changed the map
+    if (after.run || after.next.empty()) return;
+    for (auto& watcher : std::exchange(after.next, {})) request(id, std::move(watcher));
+}
+
+void Lines::retire_old(std::uint32_t id) {
+    if (!jobs_[id].held_off.empty()) return;  // a restore may be about to read one
+    parts_.store.run(
+        [id](Catalog& c) { return c.committed(id); },
+        [this, id](const Result<std::vector<std::uint32_t>>& lines) {
+            const auto hosts = parts_.hosts.connected();
+            if (!lines || hosts.empty()) return;
+            const std::size_t keep = parts_.config.coordinator.keep_lines;
+            for (std::size_t i = 0; i + keep < lines->size(); ++i) {
+                const LineId old{id, (*lines)[i]};
+                hosts.front()->channel->request<Done>(
+                    DeleteLine{old}, Milliseconds(parts_.config.deadlines.commit_ms),
+                    [this, old](const Result<Done>& deleted) {
+                        if (!deleted) {
+                            return log_warning("retiring a line: " + deleted.error().text());
+                        }
+                        parts_.store.note([old](Catalog& c) { return c.remove_line(old); });
+                    });
+            }
+        });
+}
+
+// ---- by timer ----
+
+void Lines::step_changed(const Step& step) {
+    if (step.every_s == 0) return;
+    Job& job = jobs_[step.job];
+    if (job.timer && job.every_s == step.every_s) return;
+    job.every_s = step.every_s;
+    job.timer = std::make_unique<asio::steady_timer>(parts_.io);
+    arm(step.job, std::chrono::seconds(step.every_s));
+}
+
+void Lines::arm(std::uint32_t id, std::chrono::milliseconds after) {
+    Job& job = jobs_[id];
+    job.timer->expires_after(after);
+    job.timer->async_wait([this, id](const boost::system::error_code& ec) {
+        if (!ec) tick(id);
+    });
+}
+
+// A line that takes longer than the interval makes the next one late, not double.
+void Lines::tick(std::uint32_t id) {
+    Job& job = jobs_[id];
+    arm(id, std::chrono::seconds(job.every_s));
+    if (job.run || !job.held_off.empty()) return;
+    request(id, {{}, [](const Result<LineReport>&) {}});
+}
+
+void Lines::hold_off(std::uint32_t id, const std::string& why) {
+    Job& job = jobs_[id];
+    job.held_off = why;
+    if (why.empty()) return;
+    for (const auto& watcher : std::exchange(job.next, {})) watcher.done(put_off(id, why));
+}
+
+void Lines::when_idle(std::uint32_t id, std::function<void()> then) {
+    Job& job = jobs_[id];
+    if (!job.run) return then();
+    job.idle.push_back(std::move(then));
+}
+
+void Lines::job_gone(std::uint32_t id) {
+    auto it = jobs_.find(id);
+    if (it == jobs_.end()) return;
+    it->second.timer.reset();
+    it->second.every_s = 0;
+    if (!it->second.run && it->second.held_off.empty()) jobs_.erase(it);
+}
+
+}  // namespace grl::coordinator

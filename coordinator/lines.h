@@ -1,0 +1,83 @@
+// When a job takes lines: on request, by timer, one at a time; what becomes of them afterwards.
+//
+// A request joins a line whose cut lies ahead, else waits for the next one. A job that cannot take
+// a line now puts the request off with the reason (ErrorKind::refused). Lines of different jobs do
+// not wait for each other. Runs on the io_context's thread; does not block.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/line_run.h"
+#include "coordinator/slurm_view.h"
+#include "coordinator/steps.h"
+#include "coordinator/store.h"
+#include "coordinator/sweep.h"
+#include "coordinator/watcher.h"
+
+namespace grl::coordinator {
+
+// What lines and restores are made with. All of it outlives them.
+struct Parts {
+    asio::io_context& io;
+    const CoordinatorConfig& config;
+    Hosts& hosts;
+    Steps& steps;
+    SlurmView& slurm;
+    Store& store;
+    Sweep& sweep;
+};
+
+class Lines {
+  public:
+    explicit Lines(Parts parts) : parts_(parts) {}
+    ~Lines();
+
+    void request(std::uint32_t job, Watcher<LineReport> watcher);
+    // The one under way; null: none.
+    std::shared_ptr<LineRun> of(std::uint32_t job) const;
+    std::vector<std::shared_ptr<LineRun>> all() const;
+    std::vector<LineId> active() const;
+
+    // The step is there or has changed: its timer, if it asks for one.
+    void step_changed(const Step& step);
+    // The job takes no lines while `why` is not empty.
+    void hold_off(std::uint32_t job, const std::string& why);
+    // Calls back, at once or later, when no line of the job is under way.
+    void when_idle(std::uint32_t job, std::function<void()> then);
+    // Forgets a job that has no step any more.
+    void job_gone(std::uint32_t job);
+
+  private:
+    struct Job {
+        std::shared_ptr<LineRun> run;
+        std::vector<Watcher<LineReport>> now, next;
+        std::vector<std::function<void()>> idle;
+        std::string held_off;
+        std::uint32_t every_s = 0;
+        std::unique_ptr<asio::steady_timer> timer;
+        std::string last_refusal;
+    };
+
+    void begin(std::uint32_t job);
+    void admit(std::uint32_t job, std::function<void(Result<LineOrder>)> then);
+    void ended(std::uint32_t job, const LineReport& report, const Manifest* manifest);
+    void settle(std::uint32_t job, const LineReport& report);
+    void arm(std::uint32_t job, std::chrono::milliseconds after);
+    void tick(std::uint32_t job);
+    void retire_old(std::uint32_t job);
+
+    Parts parts_;
+    std::map<std::uint32_t, Job> jobs_;
+};
+
+// The job's one step that can take a line now, or why there is none.
+Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job);
+
+// Who takes part in a line of the step, on a job that has these nodes.
+Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
+                             const std::vector<std::string>& job_nodes);
+
+}  // namespace grl::coordinator

@@ -1,0 +1,150 @@
+#include "coordinator/masters.h"
+
+#include "grl/log.h"
+
+namespace grl::coordinator {
+
+namespace {
+
+constexpr Milliseconds kReapEvery{2000};
+constexpr unsigned kRoundsToAskSlurm = 15;
+
+}  // namespace
+
+Masters::Masters(Parts parts, Lines& lines, Restores& restores)
+    : parts_(parts), lines_(lines), restores_(restores), reap_(parts.io) {
+    reap();
+}
+
+void Masters::accept(std::shared_ptr<Channel> channel, const Peer& peer) {
+    std::string why;
+    const GuestInfo* guest = parts_.hosts.definition_of(peer.name);
+    if (peer.uid != 0) {
+        why = "uid " + std::to_string(peer.uid) + " is not root";
+    } else if (!guest) {
+        why = peer.name + " is no guest of a connected host";
+    } else if (guest->address != peer.origin) {
+        why = "the guest's address is " + guest->address;
+    }
+    if (!why.empty()) {
+        const std::string text =
+            "refused the master of " + peer.name + " from " + peer.origin + ": " + why;
+        if (std::exchange(refused_[peer.name], text) != text) log_warning(text);
+        return channel->close(fail("accepting a master", peer.name, why, ErrorKind::denied));
+    }
+    refused_.erase(peer.name);
+    Channel* raw = channel.get();
+    auto take = [this, raw, node = peer.name](const std::string& type, const json::object& body) {
+        if (type != StepState::kType) return;
+        // Handlers run while the channel is alive.
+        state(raw->shared_from_this(), node, body);
+    };
+    channel->set_handlers({
+        .event = take,
+        .request =
+            [take](const std::string& type, const json::object& body,
+                   Channel::Responder responder) {
+                take(type, body);
+                responder.reply(Done{});
+            },
+        .closed = [this, raw, node = peer.name](const Error& why) { away(raw, node, why); },
+    });
+    channel->start();
+}
+
+void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& node,
+                    const json::object& body) {
+    auto refuse = [&](const std::string& why) {
+        log_warning("refused the master of " + node + ": " + why);
+        channel->close(fail("serving a master", node, why, ErrorKind::denied));
+    };
+    auto read = from_json<StepState>(body, StepState::kType);
+    if (!read) return refuse(read.error().text());
+    const StepState& said = *read;
+    if (said.node != node) return refuse("it speaks for " + said.node);
+    const auto restore = restores_.of(said.job);
+    if (restore && !restore->machine().takes_masters()) {
+        return channel->close(fail("serving a master", node, "its job is rolled back"), true);
+    }
+    std::string why;
+    Step* step = parts_.steps.find(said.job, said.step);
+    const auto member = step ? step->members.find(node) : decltype(step->members.find(node)){};
+    const bool back = !step || member == step->members.end() || member->second.channel != channel;
+    step = parts_.steps.join(channel, said, why);
+    if (!step) return refuse(why);
+    if (back) {
+        log_info("step " + std::to_string(said.job) + "." + std::to_string(said.step) + ": node " +
+                 node + " is here");
+    }
+    lines_.step_changed(*step);
+    if (restore) return restore->master_joined(channel, said);
+    const auto run = lines_.of(said.job);
+    if (back && run && run->master_back(channel, said)) return;
+    if (!said.closed && !(run && run->owns(said))) release(channel, said, step->generation);
+}
+
+// A line that nobody takes any more: the job lost nothing, its gates open.
+void Masters::release(const std::shared_ptr<Channel>& master, const StepState& state,
+                      std::uint32_t known) {
+    parts_.store.run([job = state.job](Catalog& c) { return c.generation(job); },
+                     [weak = std::weak_ptr<Channel>(master), state, known,
+                      limit = Milliseconds(parts_.config.deadlines.release_ms)](
+                         const Result<std::uint32_t>& generation) {
+                         auto channel = weak.lock();
+                         if (!channel) return;
+                         Release message;
+                         message.line = state.line;
+                         message.attempt = state.attempt;
+                         message.generation = std::max(known, generation ? *generation : 0);
+                         message.aborted = true;
+                         message.now_ns = wall_ns();
+                         channel->request<Done>(
+                             message, limit, [node = state.node](const Result<Done>& done) {
+                                 if (!done)
+                                     log_warning("releasing " + node + ": " + done.error().text());
+                             });
+                     });
+}
+
+void Masters::away(const Channel* channel, const std::string& node, const Error& why) {
+    Step* step = parts_.steps.leave(channel);
+    if (!step) return;
+    log_info("step " + std::to_string(step->job) + "." + std::to_string(step->step) + ": node " +
+             node + " is away: " + why.why);
+    if (auto run = lines_.of(step->job)) run->master_away(node, why.why);
+}
+
+void Masters::forget(const Step& step) {
+    const std::uint32_t job = step.job;
+    log_info("step " + std::to_string(job) + "." + std::to_string(step.step) + " is over");
+    parts_.steps.drop(job, step.step);
+    if (parts_.steps.of_job(job).empty()) lines_.job_gone(job);
+}
+
+// A step without masters is over, unless a guest of it is gone: then it waits for its restore, as
+// long as Slurm runs the job.
+void Masters::reap() {
+    reap_.expires_after(kReapEvery);
+    reap_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec) return;
+        const bool ask = ++rounds_ % kRoundsToAskSlurm == 0;
+        for (Step* step : parts_.steps.all()) {
+            if (!step->deserted() || lines_.of(step->job) || restores_.of(step->job)) continue;
+            if (step_condition(*step, parts_.hosts) != "lost") {
+                forget(*step);
+            } else if (ask) {
+                parts_.slurm.look(
+                    step->job, Milliseconds(parts_.config.deadlines.prepare_ms),
+                    [this, job = step->job, number = step->step](const Result<JobFacts>& facts) {
+                        const bool over =
+                            facts ? !facts->running : facts.error().kind == ErrorKind::not_found;
+                        Step* step = parts_.steps.find(job, number);
+                        if (over && step && step->deserted()) forget(*step);
+                    });
+            }
+        }
+        reap();
+    });
+}
+
+}  // namespace grl::coordinator

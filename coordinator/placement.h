@@ -1,0 +1,37 @@
+// Where the guests of a job are restored. Pure.
+//
+// A guest stays on its host if that is connected and has room; else it goes to the connected host
+// with most free memory left, between equals to the one with fewer guests of this job, then by
+// name. A host can take a guest if it defines it with the same digest and has the image's kind of
+// VMM.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "grl/result.h"
+
+namespace grl::coordinator {
+
+struct PlacementGuest {
+    std::string name;
+    std::string host;  // where it was last; may be unknown by now
+    std::uint64_t memory_mib = 0;
+    std::string definition_digest;
+};
+
+struct PlacementHost {  // connected ones only
+    std::string name;
+    std::uint64_t free_mib = 0;  // with the job's own guests counted as gone
+    std::string driver;
+    std::map<std::string, std::string> definitions;  // guest → digest of its definition here
+};
+
+// guest → host, or ErrorKind::refused with what is missing on each host.
+Result<std::map<std::string, std::string>> place_guests(const std::vector<PlacementGuest>& guests,
+                                                        std::vector<PlacementHost> hosts,
+                                                        const std::string& driver);
+
+}  // namespace grl::coordinator

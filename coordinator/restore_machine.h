@@ -1,0 +1,73 @@
+// The stages of a restore, as a table. Pure.
+//
+//   wait ─► check ─► fence ─► destroy ─► place ─► restore ─► raise ─► resume ─► rejoin ─► done
+//     └───────┴────────┴─────────┴─────────┤         └─────────┴────────┤          │
+//                                          │                         clean         │
+//                                          ▼                            │          │
+//                                        failed ◄───────────────────────┴──────────┘
+//
+// wait     a line of the job that is under way comes to its end
+// check    Slurm still runs the job, alone on its nodes; the line is there; there is room
+// fence    hosts that are lost are turned off, so that no copy of a guest runs there
+// destroy  what is left of the job's guests goes, with the connections of their masters
+// raise    the new generation is on disk before a guest of it runs
+// clean    restored halves go. After `resume` they stay: the job may be running already
+//
+// A restore that failed may be asked for again: it begins by destroying.
+#pragma once
+
+#include <boost/describe/enum.hpp>
+#include <span>
+#include <string>
+
+#include "coordinator/state_table.h"
+#include "grl/config.h"
+
+namespace grl::coordinator {
+
+enum class RestoreState {
+    wait,
+    check,
+    fence,
+    destroy,
+    place,
+    restore,
+    raise,
+    resume,
+    rejoin,
+    clean,
+    done,
+    failed
+};
+BOOST_DESCRIBE_ENUM(RestoreState, wait, check, fence, destroy, place, restore, raise, resume,
+                    rejoin, clean, done, failed)
+
+enum class RestoreEvent { ok, failed, timeout, host_lost };
+BOOST_DESCRIBE_ENUM(RestoreEvent, ok, failed, timeout, host_lost)
+
+struct RestoreStateRow {
+    RestoreState state;
+    std::uint32_t Deadlines::*limit;  // null: it ends at once
+};
+
+std::span<const RestoreStateRow> restore_states();
+std::span<const Transition<RestoreState, RestoreEvent>> restore_transitions();
+const RestoreStateRow& restore_state_row(RestoreState state);
+
+class RestoreMachine {
+  public:
+    bool take(RestoreEvent event, const std::string& reason = {});
+    RestoreState state() const { return state_; }
+    const std::string& reason() const { return reason_; }
+    bool over() const { return state_ == RestoreState::done || state_ == RestoreState::failed; }
+    // Masters of the job are let in: before, they would be those of the life that is over.
+    bool takes_masters() const {
+        return state_ == RestoreState::resume || state_ == RestoreState::rejoin;
+    }
+
+  private:
+    RestoreState state_ = RestoreState::wait;
+    std::string reason_;
+};
+
+}  // namespace grl::coordinator

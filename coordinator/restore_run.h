@@ -1,0 +1,103 @@
+// One restore on its way: does what the stages' table says (restore_machine.h).
+// Runs on the io_context's thread; nothing blocks.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "coordinator/lines.h"
+#include "coordinator/placement.h"
+#include "coordinator/restore_machine.h"
+
+namespace grl::coordinator {
+
+class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
+  public:
+    struct Hooks {
+        std::function<void(const RestoreReport&)> progress;
+        std::function<void(Result<RestoreReport>)> ended;  // once
+        // MiB on a host that other restores are about to take.
+        std::function<std::uint64_t(const std::string& host)> reserved;
+    };
+
+    // The last committed line if none is given.
+    RestoreRun(Parts parts, Lines& lines, std::uint32_t job, std::optional<std::uint32_t> line,
+               Hooks hooks);
+    void start();
+    void abandon();  // no hook is called any more
+
+    void host_away(const std::string& host, const std::string& why);
+    void guest_died(const std::string& guest, const std::string& reason);
+    // A master of the job that has joined its step; only while machine().takes_masters().
+    void master_joined(const std::shared_ptr<Channel>& channel, const StepState& state);
+
+    const RestoreMachine& machine() const { return machine_; }
+    std::uint64_t reserves(const std::string& host) const;
+    JobReport job_report() const;
+
+  private:
+    void fire(RestoreEvent event, const std::string& reason = {});
+    void refuse(const std::string& why, ErrorKind kind = ErrorKind::refused);
+    void settle();
+    void enter();
+    void act();
+
+    // One per stage, in the order in which they run.
+    void wait();
+    void check();
+    void fence();
+    void destroy();
+    void place();
+    void restore();
+    void raise();
+    void resume();
+    void rejoin();
+    void clean();
+    void end();
+
+    void check_job(const JobFacts& facts);
+    void fence_hosts();
+    std::set<std::string> lost_hosts(HostCondition condition) const;
+    std::vector<PlacementHost> room() const;
+    std::vector<PlacementGuest> needs() const;
+    std::map<std::string, std::vector<std::string>> by_host() const;
+    std::string home(const ManifestGuest& guest) const;
+    void destroy_on(const Host& host);
+    template <class Reply, class Message>
+    void ask(const std::string& host, const Message& message,
+             std::function<void(const Reply&)> take);
+    void answered(const std::string& who);
+
+    Parts parts_;
+    Lines& lines_;
+    std::uint32_t job_;
+    std::optional<std::uint32_t> line_;
+    Hooks hooks_;
+    RestoreMachine machine_;
+    RestoreReport report_;
+    ErrorKind kind_ = ErrorKind::failed;
+
+    Manifest manifest_;
+    std::map<std::string, std::string> places_;  // guest → host, where it was last
+    std::map<std::string, std::string> plan_;    // guest → host, where it goes
+    std::vector<PlacementHost> room_;
+    std::uint32_t generation_ = 0;
+    std::set<std::string> rejoined_;
+    std::map<std::string, std::weak_ptr<Channel>> released_;  // node → asked on this channel
+    std::uint32_t step_nodes_ = 0;
+
+    std::uint64_t epoch_ = 0;
+    std::set<std::string> awaited_;
+    bool firing_ = false;
+    std::deque<std::pair<RestoreEvent, std::string>> fired_;
+    Steady::time_point began_, stage_began_;
+    asio::steady_timer deadline_;
+    asio::steady_timer poll_;
+};
+
+}  // namespace grl::coordinator

@@ -1,0 +1,53 @@
+// What Slurm says about a job, as far as GRL must know: whose it is, whether it runs, on which
+// nodes, and whether it has them to itself.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grl/result.h"
+
+namespace grl::coordinator {
+
+struct JobFacts {
+    std::uint32_t job = 0;
+    std::uint32_t uid = 0;
+    bool running = false;
+    std::string state;               // Slurm's word: "RUNNING"
+    std::vector<std::string> nodes;  // its allocation, in Slurm's order
+    std::string sharing;             // what is wrong, for its user; empty: the nodes are its own
+};
+
+// A job as the rule about sharing sees it.
+struct JobRow {
+    std::uint32_t job = 0;
+    std::uint32_t uid = 0;
+    bool running = false;
+    bool exclusive = false;
+    std::string state;
+    std::vector<std::string> nodes;
+};
+
+// The rule: nobody else on its nodes now, and nobody may come.
+std::string sharing_of(const JobRow& job, const std::vector<JobRow>& all);
+
+class SlurmView {
+  public:
+    using Then = std::function<void(Result<JobFacts>)>;
+    virtual ~SlurmView() = default;
+    // `then` is called once, later, on the io_context's thread: with the facts, not_found,
+    // unreachable (also after `limit`).
+    virtual void look(std::uint32_t job, std::chrono::milliseconds limit, Then then) = 0;
+};
+
+// By libslurm, on a thread of its own. slurm.conf is found as Slurm's commands find it
+// (SLURM_CONF); if there is none, libslurm ends the process with a message. One of these per
+// process.
+std::unique_ptr<SlurmView> make_slurm_view(boost::asio::io_context& io);
+
+}  // namespace grl::coordinator

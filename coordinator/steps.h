@@ -1,0 +1,61 @@
+// The protected job steps as their masters tell them. No I/O but for closing channels that are
+// superseded; one thread; owns the masters' channels.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/hosts.h"
+#include "grl/channel.h"
+
+namespace grl::coordinator {
+
+struct Member {                        // the master of one node
+    std::shared_ptr<Channel> channel;  // null: away
+    StepState state;
+};
+
+struct Step {
+    std::uint32_t job = 0;
+    std::uint32_t step = 0;
+    std::uint32_t nodes = 0;
+    std::uint32_t ranks = 0;
+    std::uint32_t uid = 0;
+    std::uint32_t every_s = 0;
+    std::uint32_t generation = 0;
+    std::uint32_t attempt = 0;  // the highest ever used in it
+    std::map<std::string, Member> members;
+
+    // Nobody of it is connected any more.
+    bool deserted() const;
+};
+
+class Steps {
+  public:
+    // What `channel`'s master says. The first word makes the step. Null if it contradicts what the
+    // others of the step say; `why` tells.
+    Step* join(const std::shared_ptr<Channel>& channel, const StepState& state, std::string& why);
+    // The step the channel spoke for, if any; its member stays, away.
+    Step* leave(const Channel* channel);
+
+    Step* find(std::uint32_t job, std::uint32_t step);
+    std::vector<Step*> of_job(std::uint32_t job);
+    std::vector<Step*> all();
+    void drop(std::uint32_t job, std::uint32_t step);
+    // All steps of a job, their channels closed with a reset: that life is over.
+    void drop_job(std::uint32_t job, const Error& why);
+    void close(const Error& why);
+
+  private:
+    std::map<std::pair<std::uint32_t, std::uint32_t>, Step> steps_;
+};
+
+// Why the step cannot take a line now; empty: it can. One line, for users.
+std::string line_obstacle(const Step& step, const Hosts& hosts);
+
+// In JobReport's words: starting, ready, finalising, lost.
+std::string step_condition(const Step& step, const Hosts& hosts);
+
+}  // namespace grl::coordinator

@@ -1,0 +1,47 @@
+// Brings catalog and checkpoint directory together: the first bridge that is here lists the
+// manifests and the catalog is made to agree; every bridge that comes removes what a dead line has
+// left. No line is admitted meanwhile, so that nothing of it is taken for a leftover. Runs on the
+// io_context's thread; does not block.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "coordinator/hosts.h"
+#include "coordinator/store.h"
+
+namespace grl::coordinator {
+
+class Sweep {
+  public:
+    // `active` gives the lines that are under way.
+    Sweep(asio::io_context& io, Store& store, std::string cluster,
+          std::function<std::vector<LineId>()> active)
+        : store_(store), cluster_(std::move(cluster)), active_(std::move(active)), retry_(io) {}
+
+    void host_connected(const Host& host);
+    // Calls back, at once or later, when the catalog is right and no sweep is under way.
+    void when_quiet(std::function<void()> then);
+    // The catalog agrees with the directory.
+    bool reconciled() const { return reconciled_; }
+
+  private:
+    void list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job,
+              std::vector<Manifest> found);
+    void reconcile(const std::shared_ptr<Channel>& bridge, std::vector<Manifest> found);
+    void sweep(const std::shared_ptr<Channel>& bridge);
+    void again(const std::shared_ptr<Channel>& bridge);
+    void end();
+
+    Store& store_;
+    std::string cluster_;
+    std::function<std::vector<LineId>()> active_;
+    std::vector<std::shared_ptr<Channel>> others_;  // connected while the first was asked
+    bool listing_ = false;
+    bool reconciled_ = false;
+    int sweeps_ = 0;
+    asio::steady_timer retry_;
+    std::vector<std::function<void()>> waiting_;
+};
+
+}  // namespace grl::coordinator

@@ -1,0 +1,10 @@
+// This release, as reports and manifests name it.
+#pragma once
+
+#include "config.h"
+
+namespace grl::coordinator {
+
+inline constexpr const char* kVersion = GRL_VERSION;
+
+}  // namespace grl::coordinator
