@@ -7,14 +7,14 @@
 
 namespace grl {
 
-// Shuts the gates and calls the agents. Returns the attempt's number. `line` is what it is for.
-inline std::uint32_t open_attempt(LinePage& page, std::uint64_t line) {
-    const std::uint32_t attempt = page.attempt.load(std::memory_order_relaxed) + 1;
+// Shuts the gates and calls the agents. `attempt` is greater than any before and the same on all of
+// the step's nodes; a node that missed some (aborted before they reached it) may jump: its agents
+// make their fences up. `line` is what the attempt is for.
+inline void open_attempt(LinePage& page, std::uint32_t attempt, std::uint64_t line) {
     page.line.store(line, std::memory_order_relaxed);
     page.shut.store(1, std::memory_order_release);  // before `attempt`: an agent that sees the
     page.attempt.store(attempt, std::memory_order_release);  // attempt may rely on a shut gate
     futex_wake(page.attempt, Reach::node);
-    return attempt;
 }
 
 // Opens the gates and lets all go. May be called at any time after open_attempt, once or more.

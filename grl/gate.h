@@ -2,8 +2,8 @@
 //
 // An interposer owns one Gate per process and brackets each call with a GatePass. While the gate is
 // open that costs a few plain loads and stores on lines no other core writes. While it is shut, the
-// functions behind `slow_enter` and `slow_exit` (the agent library's) finish what is outstanding and
-// park the thread until the attempt is closed.
+// functions behind `slow_enter` and `slow_exit` (the agent library's) finish what is outstanding
+// and park the thread until the attempt is closed.
 //
 // Threads: one application thread passes the gate; the agent's thread reads `slot` and writes
 // `sealed` and `fenced`. The agent issues membarrier() between its store and its load, so the fast

@@ -16,8 +16,8 @@
 // that were aborted before it looked: so the fences of all ranks stay matched. grl/attempt.h opens
 // and closes attempts. The master opens one only while every slot of the step is `running`; whoever
 // finds the master dead closes the open attempt as aborted, since parked ranks wait for nothing
-// else. After a rollback the page is as it was at the line, so the next attempt is again its
-// `attempt` + 1 on all nodes.
+// else. After a rollback the page is as it was at the line, so the next attempt is above the
+// `attempt` of that line again, not of the attempts since.
 #pragma once
 
 #include <atomic>
@@ -90,15 +90,16 @@ struct LinePage {
 
     alignas(64) std::atomic<std::uint32_t> shut;  // the gate's fast path reads only this line
     std::atomic<std::uint32_t> attempt;
-    std::atomic<std::uint32_t> closed;  // the last attempt that is over
+    std::atomic<std::uint32_t> closed;   // the last attempt that is over
     std::atomic<std::uint32_t> outcome;  // of that attempt
     std::atomic<std::uint32_t> generation;
-    std::atomic<std::uint64_t> line;       // the line number the attempt is for
-    std::atomic<std::int64_t> grace_ns;    // how long a call that waits for a peer may hold silence
-                                           // up before its operations count as deferred
+    std::atomic<std::uint64_t> line;     // the line number the attempt is for
+    std::atomic<std::int64_t> grace_ns;  // how long a call that waits for a peer may hold silence
+                                         // up before its operations count as deferred
 
-    alignas(64) std::atomic<std::uint32_t> events;  // bumped, with a wake, when a slot's state or
-                                                    // the proof changes
+    // Bumped, with a wake, when a slot becomes running, silent, leaving, left or absent; the
+    // leader's becomes silent after the proof is written. Draining and fencing only show.
+    alignas(64) std::atomic<std::uint32_t> events;
     ProofWords proof;
     // RankSlot slot[slots] follows at the next cache line
 };

@@ -1,0 +1,29 @@
+// The wrappers that follow from the table alone.
+#include "armci_patch/interposer.h"
+
+using namespace grl;
+
+#define GRL_ARMCI(kind, type, name, pname, parameters, arguments, target) \
+    GRL_WRAP_##kind(type, name, pname, parameters, arguments, target)
+
+#define GRL_WRAP_one_sided(type, name, pname, parameters, arguments, pass) \
+    extern "C" type name parameters {                                      \
+        pass;                                                              \
+        return pname arguments;                                            \
+    }
+
+#define GRL_WRAP_put(type, name, pname, parameters, arguments, target) \
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const PutPass pass(target))
+#define GRL_WRAP_nb_put GRL_WRAP_put
+#define GRL_WRAP_get(type, name, pname, parameters, arguments, target) \
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const GetPass pass(target))
+#define GRL_WRAP_rmw GRL_WRAP_get
+#define GRL_WRAP_nb_get(type, name, pname, parameters, arguments, target) \
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments,          \
+                       const NbGetPass pass(target, handle))
+#define GRL_WRAP_collective(type, name, pname, parameters, arguments, target) \
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const WaitingPass pass)
+#define GRL_WRAP_by_hand(type, name, pname, parameters, arguments, target)
+#define GRL_WRAP_local(type, name, pname, parameters, arguments, target)
+
+#include "armci_patch/armci_functions.def"

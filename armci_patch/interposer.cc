@@ -1,0 +1,7 @@
+#include "armci_patch/interposer.h"
+
+namespace grl {
+
+constinit Interposer g_armci;
+
+}  // namespace grl

@@ -1,0 +1,224 @@
+#include "pmix_hooks/agent.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "grl/futex.h"
+#include "pmix_hooks/drain.h"
+#include "pmix_hooks/park.h"
+#include "pmix_hooks/proof.h"
+
+namespace grl {
+namespace {
+
+constexpr std::size_t kStackBytes = 256 * 1024;
+
+std::string start_thread(pthread_t& thread, void* (*body)(void*), void* argument) {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStackBytes);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited: signals are the application's
+    const int error = pthread_create(&thread, &attributes, body, argument);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    if (error != 0) return "no thread: error " + std::to_string(error);
+    pthread_setname_np(thread, "grl-agent");
+    return {};
+}
+
+}  // namespace
+
+Agent::Agent(LinePage& page, std::uint32_t slot, Gate& gate, std::unique_ptr<Fence> fence)
+    : page_(page),
+      index_(slot),
+      gate_(gate),
+      slot_(slots_of(&page)[slot]),
+      fence_(std::move(fence)),
+      values_(fence_->ranks()),
+      present_(std::make_unique<bool[]>(fence_->ranks())) {}
+
+Agent::~Agent() {
+    leave(false);
+}
+
+std::string Agent::start() {
+    if (!barrier_register()) return "the kernel has no membarrier()";
+    if (slot_.state.load(std::memory_order_acquire) != 0)
+        return "slot " + std::to_string(index_) + " of the line page belongs to pid " +
+               std::to_string(slot_.pid.load(std::memory_order_relaxed));
+    slot_.rank.store(fence_->rank(), std::memory_order_relaxed);
+    slot_.pid.store(getpid(), std::memory_order_relaxed);
+    gate_.page = &page_;
+    gate_.slow_enter = slow_enter;
+    gate_.slow_exit = slow_exit;
+    gate_.slot = &slot_;
+    gate_.shut = &page_.shut;
+    const std::string error = start_thread(thread_, run, this);
+    if (!error.empty()) {
+        disconnect(gate_);
+        return error;
+    }
+    started_ = true;
+    return {};
+}
+
+void* Agent::run(void* self) {
+    Agent& agent = *static_cast<Agent*>(self);
+    agent.serve_attempts();
+    agent.ended_.store(1, std::memory_order_release);
+    futex_wake(agent.ended_, Reach::process);
+    return nullptr;
+}
+
+void Agent::serve_attempts() {
+    set_state(RankState::running);
+    for (;;) {
+        const std::uint32_t newest = page_.attempt.load(std::memory_order_acquire);
+        const std::uint32_t ending = ending_.load(std::memory_order_acquire);
+        if (ending == kAgreed) return leave_in_rounds();
+        if (ending == kWithdraw) return set_state(RankState::absent);
+        if (newest == attempt_)
+            futex_wait(page_.attempt, newest, Reach::node);
+        else
+            serve(attempt_ + 1);
+    }
+}
+
+// One attempt, one fence: also when it is over already, so that all ranks' fences stay matched.
+void Agent::serve(std::uint32_t attempt) {
+    attempt_ = attempt;
+    Quiet quiet{.refused = true};
+    if (attempt == page_.attempt.load(std::memory_order_acquire)) {
+        show_state(RankState::draining);
+        quiet = drain(gate_, attempt);
+    }
+    slot_.deferred.store(quiet.deferred, std::memory_order_relaxed);
+    show_state(RankState::fencing);
+    FenceValue value;
+    value.attempt = attempt;
+    value.flags = quiet.refused ? FenceValue::kRefused : 0;
+    value.line = page_.line.load(std::memory_order_relaxed);
+    value.issued = quiet.issued;
+    value.completed = quiet.completed;
+    value.deferred = quiet.deferred;
+    const std::string error = exchange(value);
+    gate_.fenced.store(attempt, std::memory_order_release);
+    std::uint32_t closed = page_.closed.load(std::memory_order_acquire);
+    if (!quiet.refused && closed < attempt) {
+        conclude(attempt, error);
+        slot_.attempt.store(attempt, std::memory_order_release);
+        set_state(RankState::silent);
+    }
+    futex_wake(gate_.fenced, Reach::process);
+    while ((closed = page_.closed.load(std::memory_order_acquire)) < attempt &&
+           page_.attempt.load(std::memory_order_acquire) == attempt)
+        futex_wait(page_.closed, closed, Reach::node);
+    set_state(RankState::running);
+}
+
+std::string Agent::exchange(FenceValue& value) {
+    value.round = ++round_;
+    return fence_->exchange(value);
+}
+
+void Agent::conclude(std::uint32_t attempt, const std::string& error) {
+    if (!leads()) return;
+    if (!error.empty()) {
+        write_proof(attempt, false, fence_->rank(), "the fence failed: " + error, nullptr);
+        return;
+    }
+    fence_->collect(values_.data(), present_.get());
+    const Proof proof = judge_silence(values_, {present_.get(), values_.size()}, attempt, round_);
+    write_proof(attempt, proof.proven, proof.bad_rank, proof.reason, &proof);
+}
+
+// Every agent's fences form one sequence, and its i-th is matched with everybody's i-th whatever
+// each is for, since all are the same collective. Once leaving, an agent enters one fence after the
+// other and serves no attempt: its rounds stand in for the others' attempts. So whoever is still
+// short of a fence gets its partners, up to the round K in which the last rank carries kLeaving for
+// the first time; that rank does get there, because the application's barrier before it is behind
+// all of them. All see in round K, and none before, that every leave_since is <= K: all stop there.
+void Agent::leave_in_rounds() {
+    set_state(RankState::leaving);
+    FenceValue value;
+    value.flags = FenceValue::kLeaving;
+    value.leave_since = round_ + 1;
+    for (;;) {
+        value.attempt = page_.attempt.load(std::memory_order_acquire);
+        value.issued = slot_.issued.load(std::memory_order_relaxed);
+        value.completed = slot_.completed.load(std::memory_order_relaxed);
+        if (!exchange(value).empty()) break;  // no fence, no line: nothing to stay matched for
+        if (leads()) report_leaving();
+        fence_->collect(values_.data(), present_.get());
+        // Without a barrier no line can be proven either, so there is nothing to wait for.
+        if (judge_leaving(values_, {present_.get(), values_.size()}, round_) != Leaving::not_all)
+            break;
+    }
+    set_state(RankState::left);
+}
+
+// The master of a leaving node must not wait for a proof that will not come.
+void Agent::report_leaving() {
+    const std::uint32_t attempt = page_.attempt.load(std::memory_order_acquire);
+    if (attempt <= page_.closed.load(std::memory_order_acquire)) return;
+    const std::uint32_t rank = fence_->rank();
+    write_proof(attempt, false, rank, "rank " + std::to_string(rank) + " is finalising", nullptr);
+}
+
+void Agent::write_proof(std::uint32_t attempt, bool proven, std::uint32_t bad_rank,
+                        const std::string& reason, const Proof* sums) {
+    ProofWords& words = page_.proof;
+    constexpr auto relaxed = std::memory_order_relaxed;
+    words.proven.store(proven ? 1 : 0, relaxed);
+    words.ranks.store(fence_->ranks(), relaxed);
+    words.bad_rank.store(bad_rank, relaxed);
+    words.issued.store(sums != nullptr ? sums->issued : 0, relaxed);
+    words.completed.store(sums != nullptr ? sums->completed : 0, relaxed);
+    words.deferred.store(sums != nullptr ? sums->deferred : 0, relaxed);
+    const std::size_t length = std::min(reason.size(), sizeof words.reason - 1);
+    std::memcpy(words.reason, reason.data(), length);
+    words.reason[length] = '\0';
+    words.attempt.store(attempt, std::memory_order_release);
+}
+
+// To be seen by who looks.
+void Agent::show_state(RankState state) {
+    slot_.state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+}
+
+// To be acted upon: the master waits for it.
+void Agent::set_state(RankState state) {
+    show_state(state);
+    page_.events.fetch_add(1, std::memory_order_release);
+    futex_wake(page_.events, Reach::node);
+}
+
+void Agent::leave(bool agreed) {
+    if (!started_) return;
+    ending_.store(agreed ? kAgreed : kWithdraw, std::memory_order_release);
+    // The agent may be about to sleep on the page's word, whose value is not ours to change: so
+    // wake it until it has answered.
+    while (ended_.load(std::memory_order_acquire) == 0) {
+        futex_wake(page_.attempt, Reach::node);
+        if (gate_.ops.progress != nullptr) gate_.ops.progress(gate_.ops.context);
+        futex_wait(ended_, 0, Reach::process, 1'000'000);
+    }
+    pthread_join(thread_, nullptr);
+    started_ = false;
+    disconnect(gate_);
+}
+
+void Agent::disconnect(Gate& gate) {
+    gate.shut = &gate.open;
+    gate.slot = &gate.spare;
+    gate.agent = nullptr;
+    gate.leave = nullptr;
+}
+
+}  // namespace grl

@@ -1,0 +1,70 @@
+// The agent: one thread in each rank that answers the master's attempts. It calls the fence and
+// never the communication library.
+//
+//            attempt                 quiet             all quiet            closed
+//   running ---------> draining ------------> fencing -----------> silent ---------> running
+//                         | closed first: marked refused ^  | closed meanwhile ---------^
+//   any fence over, leave asked for: leaving (rounds of the fence) -> left
+#pragma once
+
+#include <pthread.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grl/gate.h"
+#include "pmix_hooks/fence.h"
+
+namespace grl {
+
+class Agent {
+  public:
+    // `page` and `gate` outlive the agent. `slot` is this rank's; slot 0 leads its node.
+    Agent(LinePage& page, std::uint32_t slot, Gate& gate, std::unique_ptr<Fence> fence);
+    ~Agent();  // withdraws if it still runs
+
+    // Claims the slot, connects the gate, starts the thread. An error's text, or empty.
+    std::string start();
+
+    // For the application's thread: ends the agent and opens the gate for good. Blocks; with
+    // `agreed` until all ranks of the step have called it, polling the transport meanwhile.
+    void leave(bool agreed);
+
+    // In a fork's child, which has no agent: lets everything through and touches no page.
+    static void disconnect(Gate& gate);
+
+  private:
+    enum Ending : std::uint32_t { kStay = 0, kAgreed = 1, kWithdraw = 2 };
+
+    static void* run(void* self);
+    void serve_attempts();
+    void serve(std::uint32_t attempt);
+    std::string exchange(FenceValue& value);
+    void conclude(std::uint32_t attempt, const std::string& error);
+    void leave_in_rounds();
+    void report_leaving();
+    void write_proof(std::uint32_t attempt, bool proven, std::uint32_t bad_rank,
+                     const std::string& reason, const struct Proof* sums);
+    void show_state(RankState state);
+    void set_state(RankState state);
+    bool leads() const { return index_ == 0; }
+
+    LinePage& page_;
+    const std::uint32_t index_;
+    Gate& gate_;
+    RankSlot& slot_;
+    const std::unique_ptr<Fence> fence_;
+
+    std::uint32_t attempt_ = 0;  // the last one served
+    std::uint32_t round_ = 0;    // fences entered
+    std::vector<FenceValue> values_;
+    std::unique_ptr<bool[]> present_;
+
+    pthread_t thread_{};
+    bool started_ = false;
+    std::atomic<std::uint32_t> ending_{kStay};
+    std::atomic<std::uint32_t> ended_{0};  // the leaving thread waits here
+};
+
+}  // namespace grl

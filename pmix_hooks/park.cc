@@ -1,0 +1,85 @@
+#include "pmix_hooks/park.h"
+
+#include <algorithm>
+
+#include "grl/futex.h"
+
+namespace grl {
+namespace {
+
+constexpr std::int64_t kShortestNap = 50'000;    // ns between two polls of the transport
+constexpr std::int64_t kLongestNap = 1'000'000;  // a guest may have a single processor
+
+// A mutex holder is let through until the agent has sealed; others wait for the master.
+bool may_pass(const Gate& gate) {
+    if (gate.shut->load(std::memory_order_acquire) == 0) return true;
+    return gate.held.load(std::memory_order_relaxed) != 0 && !sealed_now(gate);
+}
+
+// Tells the agent that `call` or `held` has changed.
+void crossed(Gate& gate) {
+    gate.crossings.store(gate.crossings.load(std::memory_order_relaxed) + 1,
+                         std::memory_order_release);
+    futex_wake(gate.crossings, Reach::process);
+}
+
+// Peers need this rank's progress to finish theirs, until the fence says that they have. From then
+// on the master's close is all there is to wait for, and it wakes this thread itself.
+void await_release(Gate& gate) {
+    const LinePage& page = *gate.page;
+    for (std::int64_t nap = kShortestNap;; nap = std::min(2 * nap, kLongestNap)) {
+        const std::uint32_t closed = page.closed.load(std::memory_order_acquire);
+        if (may_pass(gate)) return;
+        const std::uint32_t fenced = gate.fenced.load(std::memory_order_acquire);
+        const std::uint32_t attempt = page.attempt.load(std::memory_order_acquire);
+        if (attempt > closed && fenced >= attempt) {
+            futex_wait(page.closed, closed, Reach::node);
+        } else {
+            if (gate.ops.progress != nullptr) gate.ops.progress(gate.ops.context);
+            futex_wait(gate.fenced, fenced, Reach::process, nap);
+        }
+    }
+}
+
+void park(Gate& gate) {
+    RankSlot& slot = *gate.slot;
+    // Once sealed, what is outstanding has been counted as deferred: no more traffic for it.
+    if (!sealed_now(gate) && outstanding(slot) != 0 && gate.ops.finish != nullptr) {
+        set_call(slot, CallClass::completion);
+        gate.ops.finish(gate.ops.context);
+    }
+    set_call(slot, CallClass::parked);
+    crossed(gate);
+    await_release(gate);
+}
+
+}  // namespace
+
+bool sealed_now(const Gate& gate) {
+    return gate.sealed.load(std::memory_order_acquire) >
+           gate.page->closed.load(std::memory_order_acquire);
+}
+
+void slow_enter(Gate* gate, CallClass call) {
+    RankSlot& slot = *gate->slot;
+    // The class is stored before each look, as on the fast path (see drain.cc).
+    while (!may_pass(*gate)) {
+        const bool counted = call == CallClass::one_sided;
+        if (counted) add(slot.issued, std::uint64_t(-1));  // not begun after all
+        park(*gate);
+        if (counted) add(slot.issued, 1);
+        set_call(slot, call);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    crossed(*gate);
+}
+
+void slow_exit(Gate* gate) {
+    if (!may_pass(*gate)) {
+        park(*gate);
+        set_call(*gate->slot, CallClass::none);
+    }
+    crossed(*gate);
+}
+
+}  // namespace grl

@@ -1,0 +1,126 @@
+// The fence over PMIx. Facts it stands on: only the wildcard set works across nodes; one key, put
+// again each time, keeps the fence quick; after a collecting fence PMIx_Get with PMIX_OPTIONAL
+// finds the new values in the node's shared store (ds21), never stale ones. The store `hash` gives
+// a client no peer's value, or an old one.
+#include <pmix.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "pmix_hooks/fence.h"
+
+namespace grl {
+namespace {
+
+constexpr const char* kKey = "grl.line";
+
+std::string failed(const char* call, pmix_status_t status) {
+    return std::string(call) + ": " + PMIx_Error_string(status);
+}
+
+// PMIx's own thread fills one of these for all ranks at once, so a collect costs one wake-up.
+struct Gathering {
+    std::mutex mutex;
+    std::condition_variable done;
+    std::uint32_t missing = 0;
+};
+
+struct Reply {
+    Gathering* gathering;
+    FenceValue* value;
+    bool* present;
+};
+
+void on_value(pmix_status_t status, pmix_value_t* value, void* context) {
+    const Reply& reply = *static_cast<Reply*>(context);
+    *reply.present = status == PMIX_SUCCESS && value != nullptr &&
+                     value->type == PMIX_BYTE_OBJECT && value->data.bo.size == sizeof(FenceValue);
+    if (*reply.present) std::memcpy(reply.value, value->data.bo.bytes, sizeof(FenceValue));
+    const std::lock_guard lock(reply.gathering->mutex);
+    if (--reply.gathering->missing == 0) reply.gathering->done.notify_one();
+}
+
+class PmixFence final : public Fence {
+  public:
+    std::string open() {
+        const char* store = std::getenv("PMIX_MCA_gds");
+        if (store != nullptr && std::strcmp(store, "hash") == 0)
+            return "PMIX_MCA_gds=hash keeps no peers' values; unset it";
+        pmix_status_t status = PMIx_Init(&self_, nullptr, 0);
+        if (status != PMIX_SUCCESS) return failed("PMIx_Init", status) + "; srun --mpi=pmix?";
+        initialised_ = true;
+        PMIX_LOAD_PROCID(&all_, self_.nspace, PMIX_RANK_WILDCARD);
+        pmix_value_t* size = nullptr;
+        status = PMIx_Get(&all_, PMIX_JOB_SIZE, nullptr, 0, &size);
+        if (status != PMIX_SUCCESS) return failed("PMIx_Get of the job's size", status);
+        ranks_ = size->data.uint32;
+        PMIX_VALUE_RELEASE(size);
+        replies_ = std::make_unique<Reply[]>(ranks_);
+        return {};
+    }
+
+    ~PmixFence() override {
+        if (initialised_) PMIx_Finalize(nullptr, 0);  // counted: the MPI library holds another
+    }
+
+    std::uint32_t rank() const override { return self_.rank; }
+    std::uint32_t ranks() const override { return ranks_; }
+
+    std::string exchange(const FenceValue& mine) override {
+        FenceValue copy = mine;
+        pmix_value_t value;
+        PMIX_VALUE_CONSTRUCT(&value);
+        value.type = PMIX_BYTE_OBJECT;
+        value.data.bo.bytes = reinterpret_cast<char*>(&copy);
+        value.data.bo.size = sizeof copy;
+        pmix_status_t status = PMIx_Put(PMIX_GLOBAL, kKey, &value);
+        if (status != PMIX_SUCCESS) return failed("PMIx_Put", status);
+        status = PMIx_Commit();
+        if (status != PMIX_SUCCESS) return failed("PMIx_Commit", status);
+        bool yes = true;
+        pmix_info_t collecting;
+        PMIX_INFO_LOAD(&collecting, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
+        status = PMIx_Fence(&all_, 1, &collecting, 1);
+        if (status != PMIX_SUCCESS) return failed("PMIx_Fence", status);
+        return {};
+    }
+
+    void collect(FenceValue* values, bool* present) override {
+        bool yes = true;
+        pmix_info_t local;
+        PMIX_INFO_LOAD(&local, PMIX_OPTIONAL, &yes, PMIX_BOOL);
+        Gathering gathering;
+        gathering.missing = ranks_ + 1;
+        for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+            pmix_proc_t peer;
+            PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
+            replies_[rank] = {&gathering, &values[rank], &present[rank]};
+            const pmix_status_t status =
+                PMIx_Get_nb(&peer, kKey, &local, 1, on_value, &replies_[rank]);
+            if (status != PMIX_SUCCESS) on_value(status, nullptr, &replies_[rank]);
+        }
+        std::unique_lock lock(gathering.mutex);
+        --gathering.missing;
+        gathering.done.wait(lock, [&] { return gathering.missing == 0; });
+    }
+
+  private:
+    pmix_proc_t self_{};
+    pmix_proc_t all_{};
+    std::uint32_t ranks_ = 0;
+    bool initialised_ = false;
+    std::unique_ptr<Reply[]> replies_;
+};
+
+}  // namespace
+
+std::unique_ptr<Fence> make_pmix_fence(std::string& why) {
+    auto fence = std::make_unique<PmixFence>();
+    why = fence->open();
+    if (!why.empty()) return nullptr;
+    return fence;
+}
+
+}  // namespace grl
