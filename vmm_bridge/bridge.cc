@@ -1,0 +1,162 @@
+#include "vmm_bridge/bridge.h"
+
+#include <algorithm>
+
+#include "grl/log.h"
+#include "vmm_bridge/definitions.h"
+
+namespace grl::bridge {
+
+namespace {
+
+// A line stops its guests for less than this, so that its hot path carries no inventories.
+constexpr std::chrono::milliseconds kInventoryDelay{100};
+constexpr std::chrono::milliseconds kLinkLimit{2'000};
+
+}  // namespace
+
+Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver> driver,
+               Events events)
+    : io_(io),
+      config_(std::move(config)),
+      driver_(std::move(driver)),
+      events_(std::move(events)),
+      store_(config_.bridge.image_dir, config_.cluster),
+      inventory_timer_(io),
+      link_timer_(io) {}
+
+void Bridge::open(Callback<Done> done) {
+    reload_definitions();
+    driver_->open({[this] { inventory_changed(); },
+                   [this](const std::string& guest, const std::string& reason) {
+                       log_error("guest " + guest + " has died: " + reason);
+                       events_.died({guest, reason});
+                       send_inventory();
+                   }},
+                  std::move(done));
+}
+
+// ---- the inventory ----
+
+void Bridge::reload_definitions() {
+    definitions_ = load_definitions(config_.bridge.guest_dir, driver_->name());
+}
+
+Inventory Bridge::inventory() const {
+    Inventory inventory{config_.bridge.host,       driver_->name(),   driver_->version(),
+                        config_.bridge.memory_mib, memory_free_mib(), {}};
+    const std::vector<GuestView> views = driver_->list();
+    for (const auto& d : definitions_) {
+        if (view_of(views, d.name)) continue;
+        inventory.guests.push_back(
+            {d.name, GuestState::absent, d.address, d.memory_mib, definition_digest(d)});
+    }
+    for (const auto& view : views) {
+        inventory.guests.push_back({view.definition.name, view.state, view.definition.address,
+                                    view.definition.memory_mib, view.digest});
+    }
+    return inventory;
+}
+
+std::uint64_t Bridge::memory_free_mib() const {
+    std::uint64_t taken = 0;
+    for (const auto& view : driver_->list()) {
+        if (view.state != GuestState::lost) taken += view.definition.memory_mib;
+    }
+    return config_.bridge.memory_mib - std::min(taken, config_.bridge.memory_mib);
+}
+
+void Bridge::inventory_changed() {
+    if (std::exchange(inventory_pending_, true)) return;
+    inventory_timer_.expires_after(kInventoryDelay);
+    inventory_timer_.async_wait([this](boost::system::error_code ec) {
+        inventory_pending_ = false;
+        if (!ec) send_inventory();
+    });
+}
+
+void Bridge::send_inventory(bool always) {
+    const Inventory now = inventory();
+    std::string text = json::serialize(to_json(now));
+    if (text == last_inventory_ && !always) return;
+    last_inventory_ = std::move(text);
+    events_.inventory(now);
+}
+
+// ---- the coordinator comes and goes ----
+
+void Bridge::link_up() {
+    link_timer_.cancel();
+    reload_definitions();
+    send_inventory(true);
+}
+
+void Bridge::link_down() {
+    link_timer_.expires_after(kLinkLimit);
+    link_timer_.async_wait([this](boost::system::error_code ec) {
+        if (ec) return;
+        const auto parts = parts_;
+        for (const auto& [key, part] : parts) {
+            if (part->holding_still()) part->abort("the coordinator is gone", [](Result<Done>) {});
+        }
+    });
+}
+
+void Bridge::abort_all(const std::string& reason, Callback<Done> done) {
+    std::vector<std::shared_ptr<LinePart>> active;
+    for (const auto& [key, part] : parts_) {
+        if (part->active()) active.push_back(part);
+    }
+    gather_done(
+        active,
+        [&reason](const std::shared_ptr<LinePart>& part, Callback<Done> one) {
+            part->abort(reason, one);
+        },
+        std::move(done));
+}
+
+// ---- what the verbs ask of all of this ----
+
+const GuestView* Bridge::view_of(const std::vector<GuestView>& views,
+                                 const std::string& guest) const {
+    auto at = std::find_if(views.begin(), views.end(),
+                           [&](const GuestView& v) { return v.definition.name == guest; });
+    return at == views.end() ? nullptr : &*at;
+}
+
+Result<GuestDefinition> Bridge::definition_of(const std::string& guest) const {
+    return load_definition(config_.bridge.guest_dir, driver_->name(), guest);
+}
+
+// Each must be defined here or be here; none may stand twice.
+Result<void> Bridge::check_guests(const std::vector<std::string>& guests) const {
+    const std::vector<GuestView> views = driver_->list();
+    std::vector<std::string> seen;
+    for (const auto& guest : guests) {
+        if (!valid_name(guest)) {
+            return fail("reading a request", "", "a guest's name is not valid", ErrorKind::usage);
+        }
+        if (std::find(seen.begin(), seen.end(), guest) != seen.end()) {
+            return fail("reading a request", "", "guest " + guest + " stands twice", ErrorKind::usage);
+        }
+        seen.push_back(guest);
+        if (view_of(views, guest)) continue;
+        Result<GuestDefinition> definition = definition_of(guest);
+        if (!definition) return definition.error();
+    }
+    return {};
+}
+
+std::shared_ptr<LinePart> Bridge::part_of(LineId id) const {
+    auto at = parts_.find({id.job, id.line});
+    return at == parts_.end() ? nullptr : at->second;
+}
+
+std::shared_ptr<LinePart> Bridge::active_part_of(const std::string& guest) const {
+    for (const auto& [key, part] : parts_) {
+        if (part->active() && part->holds(guest)) return part;
+    }
+    return nullptr;
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,102 @@
+// The privileged half's heart: what each verb does (verbs.h tells which there are and when they are
+// allowed). Knows guests, lines and the checkpoint directory; knows no VMM and no network.
+//
+// Threads: the io_context's. Files are touched on threads of their own. Nothing that comes in is
+// trusted: names must be valid and of guests defined here, paths come out of LineStore only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grl/config.h"
+#include "grl/message.h"
+#include "vmm_bridge/driver.h"
+#include "vmm_bridge/line_part.h"
+#include "vmm_bridge/line_store.h"
+
+namespace grl::bridge {
+
+class Bridge {
+  public:
+    struct Events {  // all to the coordinator
+        std::function<void(const Inventory&)> inventory;
+        std::function<void(const GuestDied&)> died;
+        std::function<void(const LineProgress&)> progress;
+        std::function<void(const GuestDurable&)> durable;
+        std::function<void(const GuestFailed&)> failed;
+    };
+
+    Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver> driver, Events events);
+    void open(Callback<Done> done);
+
+    // The coordinator came or went. While it is away, lines that hold guests still are given up
+    // after a short time; guests that run go on.
+    void link_up();
+    void link_down();
+    // Before the bridge ends: no guest is left standing still.
+    void abort_all(const std::string& reason, Callback<Done> done);
+
+    void heartbeat(const Heartbeat&, Callback<Done> done) { done(Done{}); }
+    // bridge_guests.cc
+    void start_guest(const StartGuest& ask, Callback<Done> done);
+    void destroy_guests(const DestroyGuests& ask, Callback<Done> done);
+    void restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done);
+    void resume_guests(const ResumeGuests& ask, Callback<Done> done);
+    // bridge_lines.cc
+    void prepare_line(const PrepareLine& ask, Callback<Done> done);
+    void freeze_line(const FreezeLine& ask, Callback<FrozenLine> done);
+    void capture_line(const CaptureLine& ask, Callback<CapturedLine> done);
+    void resume_line(const ResumeLine& ask, Callback<Done> done);
+    void abort_line(const AbortLine& ask, Callback<Done> done);
+    void commit_line(const CommitLine& ask, Callback<Done> done);
+    // bridge_store.cc
+    void list_lines(const ListLines& ask, Callback<LineList> done);
+    void verify_line(const VerifyLine& ask, Callback<VerifiedLine> done);
+    void delete_line(const DeleteLine& ask, Callback<Done> done);
+    void sweep_lines(const SweepLines& ask, Callback<Done> done);
+
+    // Null if this bridge has no part in it.
+    std::shared_ptr<LinePart> part_of(LineId id) const;
+
+  private:
+    using LineKey = std::pair<std::uint32_t, std::uint32_t>;
+    struct Restored {
+        LineId id;
+        std::vector<std::string> guests;
+        std::shared_ptr<Act<RestoredGuests>> act;
+    };
+
+    Inventory inventory() const;
+    void send_inventory(bool always = false);
+    void inventory_changed();
+    std::uint64_t memory_free_mib() const;
+    void reload_definitions();
+    Result<GuestDefinition> definition_of(const std::string& guest) const;
+    const GuestView* view_of(const std::vector<GuestView>& views, const std::string& guest) const;
+    Result<void> check_guests(const std::vector<std::string>& guests) const;
+    std::shared_ptr<LinePart> active_part_of(const std::string& guest) const;
+    void forget_restored(const std::vector<std::string>& guests);
+    Result<void> add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest);
+    void retire_parts(std::uint32_t job);
+
+    asio::io_context& io_;
+    BridgeConfig config_;
+    std::unique_ptr<Driver> driver_;
+    Events events_;
+    LineStore store_;
+    std::vector<GuestDefinition> definitions_;
+    std::map<LineKey, std::shared_ptr<LinePart>> parts_;
+    std::vector<Restored> restored_;
+    std::map<std::string, std::uint64_t> last_stored_bytes_;  // by guest, to guess the next
+    std::string last_inventory_;
+    asio::steady_timer inventory_timer_;
+    bool inventory_pending_ = false;
+    asio::steady_timer link_timer_;
+};
+
+}  // namespace grl::bridge

@@ -1,0 +1,128 @@
+// The verbs about guests: start, destroy, restore, resume.
+#include <algorithm>
+
+#include "grl/log.h"
+#include "vmm_bridge/bridge.h"
+#include "vmm_bridge/restoration.h"
+
+namespace grl::bridge {
+
+void Bridge::start_guest(const StartGuest& ask, Callback<Done> done) {
+    Result<GuestDefinition> definition = definition_of(ask.guest);
+    if (!definition) return done(definition.error());
+    const auto views = driver_->list();
+    const GuestView* view = view_of(views, ask.guest);
+    const bool here = view && view->state != GuestState::lost;
+    if (!here && definition->memory_mib > memory_free_mib()) {
+        return done(fail("starting guest " + ask.guest, config_.bridge.host,
+                         std::to_string(definition->memory_mib) + " MiB of memory are wanted, " +
+                             std::to_string(memory_free_mib()) + " are free",
+                         ErrorKind::refused));
+    }
+    reload_definitions();
+    driver_->start(*definition, [this, guest = ask.guest, done](Result<Done> started) {
+        if (started) log_info("guest " + guest + " runs");
+        send_inventory();
+        done(std::move(started));
+    });
+}
+
+void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
+    Result<void> known = check_guests(ask.guests);
+    if (!known) return done(known.error());
+    forget_restored(ask.guests);
+    gather_done(
+        ask.guests,
+        [this](const std::string& guest, Callback<Done> one) { driver_->destroy(guest, one); },
+        [this, guests = ask.guests, done](Result<Done> destroyed) {
+            // Only now: an abort before it would have let them run once more.
+            for (const auto& guest : guests) {
+                if (auto part = active_part_of(guest)) {
+                    part->abort("guest " + guest + " was destroyed", [](Result<Done>) {});
+                }
+            }
+            send_inventory();
+            done(std::move(destroyed));
+        });
+}
+
+void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done) {
+    const Error refusal =
+        fail("restoring guests", config_.bridge.host, "", ErrorKind::refused);
+    auto refuse = [&refusal](const std::string& why) {
+        Error e = refusal;
+        e.why = why;
+        return e;
+    };
+    if (ask.guests.empty()) return done(refuse("none is named"));
+    // The same request again: the same outcome.
+    for (const auto& restored : restored_) {
+        if (restored.id.job == ask.id.job && restored.id.line == ask.id.line &&
+            restored.guests == ask.guests) {
+            restored.act->join(std::move(done));
+            return;
+        }
+    }
+    Result<void> known = check_guests(ask.guests);
+    if (!known) return done(known.error());
+    const auto views = driver_->list();
+    std::vector<GuestDefinition> definitions;
+    std::uint64_t wanted_mib = 0;
+    for (const auto& guest : ask.guests) {
+        Result<GuestDefinition> definition = definition_of(guest);
+        if (!definition) return done(definition.error());
+        if (const GuestView* view = view_of(views, guest); view && view->state != GuestState::lost) {
+            return done(refuse("guest " + guest + " is here, " + name_of(view->state)));
+        }
+        wanted_mib += definition->memory_mib;
+        definitions.push_back(std::move(*definition));
+    }
+    if (wanted_mib > memory_free_mib()) {
+        return done(refuse("no room: " + std::to_string(wanted_mib) + " MiB of memory are wanted, " +
+                           std::to_string(memory_free_mib()) + " are free"));
+    }
+
+    auto act = std::make_shared<Act<RestoredGuests>>();
+    restored_.push_back({ask.id, ask.guests, act});
+    act->join(std::move(done));
+    grl::bridge::restore_guests(
+        io_, *driver_, store_, ask.id, std::move(definitions),
+        [this, act, guests = ask.guests](Result<RestoredGuests> restored) {
+            if (!restored) {
+                std::erase_if(restored_, [&](const Restored& r) { return r.act == act; });
+                log_error(restored.error().text());
+            }
+            send_inventory();
+            act->finish(std::move(restored));
+        });
+}
+
+void Bridge::forget_restored(const std::vector<std::string>& guests) {
+    std::erase_if(restored_, [&](const Restored& r) {
+        return r.act->done() && std::any_of(guests.begin(), guests.end(), [&](const auto& guest) {
+                   return std::find(r.guests.begin(), r.guests.end(), guest) != r.guests.end();
+               });
+    });
+}
+
+void Bridge::resume_guests(const ResumeGuests& ask, Callback<Done> done) {
+    Result<void> known = check_guests(ask.guests);
+    if (!known) return done(known.error());
+    for (const auto& guest : ask.guests) {
+        // A line's cut must not be broken by this door.
+        if (auto part = active_part_of(guest); part && part->holding_still()) {
+            return done(fail("resuming guest " + guest, "", "a line holds it still",
+                             ErrorKind::refused));
+        }
+    }
+    gather_done(
+        ask.guests,
+        [this](const std::string& guest, Callback<Done> one) { driver_->resume(guest, one); },
+        [this, guests = ask.guests, done](Result<Done> resumed) {
+            if (resumed) forget_restored(guests);
+            send_inventory();
+            done(std::move(resumed));
+        });
+}
+
+}  // namespace grl::bridge

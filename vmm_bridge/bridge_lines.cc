@@ -1,0 +1,147 @@
+// The verbs about one line, in the order in which they come.
+#include <algorithm>
+
+#include "vmm_bridge/bridge.h"
+#include "vmm_bridge/clock.h"
+#include "vmm_bridge/worker.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr const char* kCaptures[] = {"auto", "background", "stop_copy"};
+constexpr std::size_t kKeptParts = 64;
+
+std::string label(LineId id) {
+    return "line " + std::to_string(id.line) + " of job " + std::to_string(id.job);
+}
+
+}  // namespace
+
+// ---- prepare ----
+
+void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
+    auto refuse = [&](const std::string& why, ErrorKind kind) {
+        done(fail("preparing " + label(ask.id), config_.bridge.host, why, kind));
+    };
+    if (ask.id.job == 0 || ask.id.line == 0) {
+        return refuse("job and line count from 1", ErrorKind::usage);
+    }
+    if (ask.guests.empty()) return refuse("no guest is named", ErrorKind::usage);
+    if (std::find(std::begin(kCaptures), std::end(kCaptures), ask.capture) == std::end(kCaptures)) {
+        return refuse("capture must be auto, background or stop_copy", ErrorKind::usage);
+    }
+    if (auto part = part_of(ask.id); part && part->active()) {
+        if (part->guests() != ask.guests) {
+            return refuse("it is under way with other guests", ErrorKind::refused);
+        }
+        return part->prepare(std::move(done));
+    }
+    Result<void> known = check_guests(ask.guests);
+    if (!known) return done(known.error());
+    for (const auto& guest : ask.guests) {
+        if (auto part = active_part_of(guest)) {
+            return refuse("guest " + guest + " is in " + label(part->id()) + ", which is under way",
+                          ErrorKind::refused);
+        }
+    }
+    retire_parts(ask.id.job);
+    auto part = std::make_shared<LinePart>(
+        io_, *driver_, store_, ask.id,
+        LinePart::Events{events_.progress,
+                         [this](const GuestDurable& durable) {
+                             last_stored_bytes_[durable.guest] = durable.stored_bytes;
+                             events_.durable(durable);
+                         },
+                         events_.failed});
+    for (const auto& guest : ask.guests) {
+        Result<void> added = add_guest(*part, ask, guest);
+        if (!added) return done(added.error());
+    }
+    parts_[{ask.id.job, ask.id.line}] = part;
+    part->prepare([this, part, done = std::move(done)](Result<Done> prepared) {
+        // A line that could not begin leaves nothing and blocks no other.
+        if (prepared || !part->active()) return done(std::move(prepared));
+        const Error why = prepared.error();
+        part->abort(why.text(), [done, why](Result<Done>) { done(why); });
+    });
+}
+
+Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest) {
+    const auto views = driver_->list();
+    const GuestView* view = view_of(views, guest);
+    if (!view || view->state != GuestState::running) {
+        return fail("preparing " + label(ask.id), config_.bridge.host,
+                    "guest " + guest + " is " + name_of(view ? view->state : GuestState::absent),
+                    ErrorKind::refused);
+    }
+    const GuestDefinition& d = view->definition;
+    ImageHeader header{config_.cluster,     ask.id.job,         ask.id.line,
+                       guest,               config_.bridge.host, driver_->name(),
+                       driver_->version(),  view->digest,       d.memory_mib,
+                       now_ns()};
+    // No image is larger than what the VMM holds in memory; the last one says what to expect.
+    std::uint64_t bytes = std::min(d.memory_mib << 20, view->resident_bytes);
+    if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
+        bytes = std::min(bytes, last->second + last->second / 3);
+    }
+    part.add({header, store_.image_path(ask.id, guest), ask.capture, config_.bridge.zstd_level},
+             bytes);
+    return {};
+}
+
+// Parts that are over are kept for requests that come again, but not for ever.
+void Bridge::retire_parts(std::uint32_t job) {
+    std::erase_if(parts_, [&](const auto& entry) {
+        return !entry.second->active() && (entry.first.first == job || parts_.size() > kKeptParts);
+    });
+}
+
+// ---- freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough ----
+
+void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
+    part_of(ask.id)->freeze(std::move(done));
+}
+
+void Bridge::capture_line(const CaptureLine& ask, Callback<CapturedLine> done) {
+    part_of(ask.id)->capture(std::move(done));
+}
+
+void Bridge::resume_line(const ResumeLine& ask, Callback<Done> done) {
+    part_of(ask.id)->resume(std::move(done));
+}
+
+// ---- abort, commit ----
+
+void Bridge::abort_line(const AbortLine& ask, Callback<Done> done) {
+    auto part = part_of(ask.id);
+    if (!part) return done(Done{});  // never begun, or of a bridge before this: swept later
+    part->abort("the coordinator says so", std::move(done));
+}
+
+void Bridge::commit_line(const CommitLine& ask, Callback<Done> done) {
+    Result<Manifest> read = from_json<Manifest>(ask.manifest, "manifest");
+    if (read) read = check_manifest(std::move(*read));
+    if (!read) return done(read.error());
+    if (read->job != ask.id.job || read->line != ask.id.line || read->cluster != config_.cluster) {
+        return done(fail("committing " + label(ask.id), "", "the manifest is another line's",
+                         ErrorKind::usage));
+    }
+    auto manifest = std::make_shared<Manifest>(std::move(*read));
+    run_blocking<Done>(
+        io_,
+        [store = store_, id = ask.id, manifest]() -> Result<Done> {
+            Result<Manifest> there = store.read(id);
+            if (there) {
+                if (to_json(*there) == to_json(*manifest)) return Done{};
+                return fail("committing " + label(id), store.path_of(id),
+                            "it is committed already, with another manifest", ErrorKind::refused);
+            }
+            Result<void> committed = store.commit(id, *manifest);
+            if (!committed) return committed.error();
+            return Done{};
+        },
+        std::move(done));
+}
+
+}  // namespace grl::bridge

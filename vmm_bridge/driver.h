@@ -1,0 +1,85 @@
+// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h; Xen's will stand beside it.
+//
+// Threads: everything on the io_context's one thread; no call blocks longer than a small local file
+// takes. Each callback comes exactly once and never inside the call that was given it. Every act has
+// a deadline of its own; after a failure the guest is in the state it was in, unless its VMM died.
+//
+// A capture, per guest, in this order (the bridge keeps to it, for all guests of a line together):
+//
+//     prepare ──► freeze ──► capture ──┬─► captured ──► resume      the guest runs again
+//        │           │          │      └─► finished                 the stream has ended well
+//        └───────────┴──────────┴────► cancel ──► resume            at any time; all undone
+//
+// Where later work goes: detach_devices and attach_devices (a passed-through adapter) become two acts
+// before freeze and after resume; live migration becomes migrate_out (a capture whose stream goes to
+// another bridge and whose pre-copy runs before freeze) and migrate_in (restore, fed meanwhile).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "grl/config.h"
+#include "grl/file.h"
+#include "grl/phase.h"
+#include "vmm_bridge/async.h"
+
+namespace grl::bridge {
+
+struct GuestView {
+    GuestDefinition definition;  // it was started with
+    std::string digest;          // of that definition
+    GuestState state = GuestState::absent;
+    std::uint64_t resident_bytes = 0;  // host memory its VMM holds; bounds its stream
+};
+
+class Driver {
+  public:
+    struct Events {
+        std::function<void()> changed;  // some guest's state
+        std::function<void(const std::string& guest, const std::string& reason)> died;
+    };
+
+    virtual ~Driver() = default;
+
+    virtual std::string name() const = 0;     // as in definitions: qemu, xen
+    virtual std::string version() const = 0;  // "QEMU 7.2.22"; known after open
+
+    // Finds the VMM and takes over the guests that already run here. First of all calls.
+    virtual void open(Events events, Callback<Done> done) = 0;
+
+    // The guests that are here, lost ones too until they are destroyed.
+    virtual std::vector<GuestView> list() const = 0;
+
+    // Boot it. Done when the VMM runs it; also when it ran already.
+    virtual void start(const GuestDefinition& definition, Callback<Done> done) = 0;
+
+    // Done when nothing of it is left; also when it was not here.
+    virtual void destroy(const std::string& guest, Callback<Done> done) = 0;
+
+    // Get ready to capture by `method`, while the guest runs. An error of kind refused says that
+    // this method cannot be had for this guest; another may.
+    virtual void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) = 0;
+
+    // Stop it. Gives the time of the stop.
+    virtual void freeze(const std::string& guest, Callback<std::int64_t> done) = 0;
+
+    // Cut the frozen guest; its state goes into `stream` (a socket; the driver closes its end).
+    // `captured` gives the time from which the state can no longer change. A guest captured in the
+    // background runs by then. `finished` comes after it: the stream holds the whole state, or why
+    // not. If `captured` is an error, `finished` brings the same one, and the guest is still stopped.
+    virtual void capture(const std::string& guest, CaptureMethod method, Fd stream,
+                         Callback<std::int64_t> captured, Callback<Done> finished) = 0;
+
+    // Let it run: after freeze, capture or restore. Verified. Done also when it ran already.
+    virtual void resume(const std::string& guest, Callback<Done> done) = 0;
+
+    // End a capture, whatever it is at, and undo prepare. A capture under way brings an error.
+    virtual void cancel(const std::string& guest, Callback<Done> done) = 0;
+
+    // Load it from `stream`, paused. On failure nothing of it is left.
+    virtual void restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) = 0;
+};
+
+}  // namespace grl::bridge

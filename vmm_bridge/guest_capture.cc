@@ -1,0 +1,189 @@
+#include "vmm_bridge/guest_capture.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "grl/log.h"
+#include "vmm_bridge/stream.h"
+#include "vmm_bridge/worker.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr std::uint64_t kMargin = 64U << 20;  // device state, page headers
+
+// What may wait in memory: the whole guest, so that its stream is never held up by the storage, but
+// not more than half of what the host has free.
+std::size_t buffer_bytes(std::uint64_t memory_mib) {
+    const auto free_bytes = static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
+                            static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    return std::clamp<std::uint64_t>((memory_mib << 20) + kMargin, kMargin,
+                                     std::max(kMargin, free_bytes / 2));
+}
+
+}  // namespace
+
+GuestCapture::GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Events events)
+    : io_(io),
+      driver_(driver),
+      plan_(std::move(plan)),
+      events_(std::move(events)),
+      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background) {}
+
+// ---- prepare ----
+
+void GuestCapture::prepare(Callback<Done> done) {
+    open_writer([self = shared_from_this(), done = std::move(done)](Result<Done> opened) {
+        if (!opened) return done(opened);
+        self->ask_driver(done);
+    });
+}
+
+void GuestCapture::open_writer(Callback<Done> done) {
+    ImageWriter::Options options{plan_.path, plan_.header, plan_.zstd_level,
+                                 buffer_bytes(plan_.header.memory_mib)};
+    run_blocking<std::shared_ptr<ImageWriter>>(
+        io_, [&io = io_, options] { return ImageWriter::open(io, options); },
+        [self = shared_from_this(), done](Result<std::shared_ptr<ImageWriter>> writer) {
+            if (!writer) return done(writer.error());
+            if (self->aborted_) return done(fail("opening an image", self->plan_.path, "aborted"));
+            self->writer_ = *writer;
+            done(Done{});
+        });
+}
+
+void GuestCapture::ask_driver(Callback<Done> done) {
+    driver_.prepare(guest(), method_, [self = shared_from_this(), done](Result<Done> ready) {
+        const bool refused = !ready && ready.error().kind == ErrorKind::refused;
+        if (!refused || self->method_ != CaptureMethod::background) return done(ready);
+        self->note_ = "no background capture: " + ready.error().why;
+        self->method_ = CaptureMethod::stop_copy;
+        self->ask_driver(done);
+    });
+}
+
+// ---- freeze ----
+
+void GuestCapture::freeze(Callback<GuestFrozen> done) {
+    frozen_ = true;
+    driver_.freeze(guest(), [self = shared_from_this(), done](Result<std::int64_t> at) {
+        if (!at) return done(at.error());
+        done(GuestFrozen{self->guest(), *at});
+    });
+}
+
+// ---- capture ----
+
+void GuestCapture::capture(Callback<GuestCaptured> done) { start_stream(std::move(done)); }
+
+void GuestCapture::start_stream(Callback<GuestCaptured> done) {
+    Result<StreamPair> stream = open_stream_pair();
+    if (!stream || !writer_) {
+        const Error e = stream ? fail("capturing guest " + guest(), "", "it was not prepared")
+                               : stream.error();
+        fail_image(e.text());
+        return done(e);
+    }
+    const unsigned attempt = ++attempt_;
+    streaming_ = true;
+    auto self = shared_from_this();
+    writer_->start(std::move(stream->bridge), [self, attempt](Result<WrittenImage> written) {
+        if (attempt == self->attempt_) self->on_written(std::move(written));
+    });
+    driver_.capture(
+        guest(), method_, std::move(stream->vmm),
+        [self, attempt, done](Result<std::int64_t> at) {
+            if (attempt == self->attempt_) return self->on_cut(at, done);
+            done(fail("capturing guest " + self->guest(), "", "the line was aborted"));
+        },
+        [self, attempt](Result<Done> outcome) {
+            if (attempt == self->attempt_) self->on_finished(outcome);
+        });
+}
+
+void GuestCapture::on_cut(Result<std::int64_t> at, const Callback<GuestCaptured>& done) {
+    if (at) return done(GuestCaptured{guest(), method_, *at, note_});
+    if (method_ == CaptureMethod::background && is_here()) return fall_back(at.error(), done);
+    done(at.error());
+}
+
+// In the same line: the guest is still stopped, its state the same.
+void GuestCapture::fall_back(const Error& why, Callback<GuestCaptured> done) {
+    log_warning("guest " + guest() + " is captured by stop-and-copy: " + why.text());
+    note_ = "background capture failed: " + why.why;
+    method_ = CaptureMethod::stop_copy;
+    const unsigned attempt = ++attempt_;
+    writer_->cancel(why);
+    auto self = shared_from_this();
+    open_writer([self, attempt, done](Result<Done> opened) {
+        if (!opened) return done(opened.error());
+        self->driver_.prepare(self->guest(), self->method_, [self, attempt, done](Result<Done> ready) {
+            if (!ready) return done(ready.error());
+            if (attempt == self->attempt_) return self->start_stream(done);
+            done(fail("capturing guest " + self->guest(), "", "the line was aborted"));
+        });
+    });
+}
+
+void GuestCapture::on_finished(const Result<Done>& outcome) {
+    if (outcome) return writer_->seal();
+    writer_->cancel(outcome.error());
+    fail_image(outcome.error().text());
+}
+
+void GuestCapture::on_written(Result<WrittenImage> written) {
+    if (!written) return fail_image(written.error().text());
+    streaming_ = false;
+    settled_ = true;
+    events_.durable(*written);
+}
+
+void GuestCapture::fail_image(const std::string& reason) {
+    if (settled_ || aborted_) return;
+    streaming_ = false;
+    settled_ = true;
+    log_error("the image of guest " + guest() + " cannot be had: " + reason);
+    events_.failed(reason);
+}
+
+LineProgress GuestCapture::progress(LineId id) const {
+    return {id, guest(), writer_ ? writer_->raw_bytes() : 0, writer_ ? writer_->stored_bytes() : 0};
+}
+
+// ---- resume, abort ----
+
+void GuestCapture::resume(Callback<Done> done) {
+    driver_.resume(guest(), [self = shared_from_this(), done](Result<Done> resumed) {
+        if (resumed) self->frozen_ = false;
+        done(std::move(resumed));
+    });
+}
+
+void GuestCapture::abort(Callback<Done> done) {
+    aborted_ = true;
+    streaming_ = false;
+    ++attempt_;
+    if (writer_) writer_->cancel(fail("writing an image", plan_.path, "the line was aborted"));
+    if (!is_here()) return done(Done{});
+    driver_.cancel(guest(), [self = shared_from_this(), done](Result<Done> cancelled) {
+        if (!cancelled) log_warning(cancelled.error().text());
+        if (!self->frozen_ || !self->is_here()) return done(Done{});
+        self->resume([self, done](Result<Done> resumed) {
+            // It may have died meanwhile; then nothing of it has to be undone.
+            if (!resumed && self->is_here()) return done(resumed);
+            done(Done{});
+        });
+    });
+}
+
+bool GuestCapture::is_here() const {
+    const auto guests = driver_.list();
+    return std::any_of(guests.begin(), guests.end(), [this](const GuestView& view) {
+        return view.definition.name == guest() &&
+               (view.state == GuestState::running || view.state == GuestState::paused);
+    });
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,73 @@
+// One guest's part of a line, for any VMM.
+//
+//     idle ──prepare──► prepared ──freeze──► frozen ──capture──► captured ──► durable
+//                                              │  ▲                  │
+//                     the background is refused └──┘ stop-and-copy   └──────► failed (its image)
+//     any ──abort──► aborted: capture cancelled, guest running, image given up
+//
+// Threads: the io_context's. Each act is asked for once (line_part.h sees to that); callbacks once.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "grl/message.h"
+#include "vmm_bridge/driver.h"
+#include "vmm_bridge/image_writer.h"
+
+namespace grl::bridge {
+
+class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
+  public:
+    struct Plan {
+        ImageHeader header;
+        std::string path;      // of its image
+        std::string capture;   // auto, background, stop_copy
+        int zstd_level = 1;
+    };
+    struct Events {
+        std::function<void(const WrittenImage&)> durable;
+        std::function<void(const std::string& reason)> failed;  // its image cannot be had
+    };
+
+    GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Events events);
+
+    void prepare(Callback<Done> done);  // the directory is there
+    void freeze(Callback<GuestFrozen> done);
+    void capture(Callback<GuestCaptured> done);
+    void resume(Callback<Done> done);
+    void abort(Callback<Done> done);  // the image's files stay, to be removed by the caller
+
+    const std::string& guest() const { return plan_.header.guest; }
+    bool streaming() const { return streaming_; }
+    bool settled() const { return settled_; }  // durable or failed
+    LineProgress progress(LineId id) const;
+
+  private:
+    void ask_driver(Callback<Done> done);
+    void open_writer(Callback<Done> done);
+    void start_stream(Callback<GuestCaptured> done);
+    void on_cut(Result<std::int64_t> at, const Callback<GuestCaptured>& done);
+    void on_finished(const Result<Done>& outcome);
+    void fall_back(const Error& why, Callback<GuestCaptured> done);
+    void on_written(Result<WrittenImage> written);
+    void fail_image(const std::string& reason);
+    bool is_here() const;
+
+    asio::io_context& io_;
+    Driver& driver_;
+    Plan plan_;
+    Events events_;
+    CaptureMethod method_;
+    std::string note_;
+    std::shared_ptr<ImageWriter> writer_;
+    unsigned attempt_ = 0;  // callbacks of an attempt that is over are passed over
+    bool frozen_ = false;
+    bool streaming_ = false;
+    bool settled_ = false;
+    bool aborted_ = false;
+};
+
+}  // namespace grl::bridge

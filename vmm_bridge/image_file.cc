@@ -1,0 +1,70 @@
+#include "vmm_bridge/image_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "vmm_bridge/image_format.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr std::uint64_t kFlushStep = 8U << 20;  // bytes
+
+std::string why_not(int error_number) {
+    std::string why = errno_text(error_number);
+    if (error_number == ENOSPC || error_number == EDQUOT) {
+        why += "; free some space in the checkpoint directory, or keep fewer lines";
+    }
+    return why;
+}
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+}  // namespace
+
+Result<Fd> ImageFile::create(const std::string& path) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+        return fail("removing an older image", path, errno_text(errno));
+    }
+    Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return fail("creating an image", path, why_not(errno));
+    return fd;
+}
+
+Result<void> ImageFile::append(const void* bytes, std::size_t count) {
+    digest_.update(bytes, count);
+    const char* at = static_cast<const char*>(bytes);
+    while (count > 0) {
+        const ssize_t n = write(fd_.get(), at, count);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            return fail("writing an image", path_,
+                        why_not(errno) + " (after " + std::to_string(size() >> 20) + " MiB)");
+        }
+        at += n;
+        count -= static_cast<std::size_t>(n);
+        size_ += static_cast<std::uint64_t>(n);
+    }
+    // Let the disk begin at once, so that the sync at the end is short.
+    if (size() - flushed_ >= kFlushStep) {
+        sync_file_range(fd_.get(), static_cast<off64_t>(flushed_),
+                        static_cast<off64_t>(size() - flushed_), SYNC_FILE_RANGE_WRITE);
+        flushed_ = size();
+    }
+    return {};
+}
+
+Result<std::string> ImageFile::finish() {
+    if (fsync(fd_.get()) != 0) return fail("syncing an image", path_, why_not(errno));
+    const std::string hex = digest_.hex();
+    // The form that xxh128sum --check reads.
+    Result<void> checksum =
+        replace_file(path_ + kChecksumSuffix, hex + "  " + base_name(path_) + "\n");
+    if (!checksum) return checksum.error();
+    return hex;
+}
+
+}  // namespace grl::bridge

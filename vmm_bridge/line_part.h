@@ -1,0 +1,77 @@
+// This host's part of one line: its guests, from prepare to the last durable image.
+//
+//     preparing ► prepared ► freezing ► frozen ► capturing ► captured ► resuming ► resumed ► over
+//         └──────────┴───────────┴─────────┴──────────┴──────────┴──────────┴─► aborting ► aborted
+//
+// Each act may be asked for again, while it runs or afterwards, and has the one outcome. A part that
+// holds guests still and hears nothing is aborted by itself (Limits).
+// Threads: the io_context's.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm_bridge/guest_capture.h"
+#include "vmm_bridge/line_store.h"
+
+namespace grl::bridge {
+
+class LinePart : public std::enable_shared_from_this<LinePart> {
+  public:
+    enum class State {
+        preparing, prepared, freezing, frozen, capturing, captured, resuming, resumed, over,
+        aborting, aborted,
+    };
+    struct Events {
+        std::function<void(const LineProgress&)> progress;
+        std::function<void(const GuestDurable&)> durable;
+        std::function<void(const GuestFailed&)> failed;
+    };
+
+    LinePart(asio::io_context& io, Driver& driver, LineStore store, LineId id, Events events);
+
+    // One for each guest, before prepare. `bytes` bounds its image.
+    void add(GuestCapture::Plan plan, std::uint64_t bytes);
+
+    void prepare(Callback<Done> done);
+    void freeze(Callback<FrozenLine> done);
+    void capture(Callback<CapturedLine> done);
+    void resume(Callback<Done> done);
+    void abort(const std::string& reason, Callback<Done> done);
+
+    LineId id() const { return id_; }
+    State state() const { return state_; }
+    bool holds(const std::string& guest) const;
+    bool active() const { return state_ < State::over || state_ == State::aborting; }
+    bool holding_still() const { return state_ >= State::freezing && state_ <= State::resuming; }
+    const std::string& abort_reason() const { return abort_reason_; }
+    std::vector<std::string> guests() const;
+
+  private:
+    // True if the act that ends may go on: the part was not aborted meanwhile.
+    bool advance(State from, State to);
+    void discard(Callback<Done> done);
+    void on_settled();
+    void report_progress();
+
+    asio::io_context& io_;
+    Driver& driver_;
+    LineStore store_;
+    LineId id_;
+    Events events_;
+    State state_ = State::preparing;
+    std::vector<std::shared_ptr<GuestCapture>> guests_;
+    std::uint64_t wanted_bytes_ = 0;
+    Act<Done> prepare_;
+    Act<FrozenLine> freeze_;
+    Act<CapturedLine> capture_;
+    Act<Done> resume_;
+    Act<Done> abort_;
+    std::string abort_reason_;
+    asio::steady_timer progress_timer_;
+    asio::steady_timer hold_timer_;
+};
+
+}  // namespace grl::bridge

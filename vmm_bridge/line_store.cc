@@ -1,0 +1,230 @@
+#include "vmm_bridge/line_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+
+#include "grl/file.h"
+#include "grl/log.h"
+#include "vmm_bridge/image_reader.h"
+
+namespace grl::bridge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t kSpare = 16U << 20;       // left free beyond what the images want
+constexpr std::size_t kListBytes = 1U << 20;      // of manifests in one page of a list
+constexpr mode_t kDirectoryMode = 0700;
+
+Result<void> make_directory(const std::string& parent, const std::string& path) {
+    if (mkdir(path.c_str(), kDirectoryMode) != 0) {
+        if (errno == EEXIST) return {};
+        return fail("making a directory", path, errno_text(errno));
+    }
+    return sync_directory(parent);
+}
+
+Result<void> unlink_file(const std::string& path) {
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return fail("removing a file", path, errno_text(errno));
+}
+
+// Numbers only: whatever else lies about in there is not ours.
+std::vector<std::uint32_t> numbered_entries(const std::string& path) {
+    std::vector<std::uint32_t> numbers;
+    std::error_code ec;
+    for (fs::directory_iterator at(path, ec), end; !ec && at != end; at.increment(ec)) {
+        const std::string name = at->path().filename();
+        std::uint32_t number = 0;
+        const auto [stop, fault] = std::from_chars(name.data(), name.data() + name.size(), number);
+        if (fault == std::errc() && stop == name.data() + name.size() && number != 0) {
+            numbers.push_back(number);
+        }
+    }
+    std::sort(numbers.begin(), numbers.end());
+    return numbers;
+}
+
+Result<void> remove_tree(const std::string& path) {
+    std::error_code ec;
+    fs::remove_all(path, ec);
+    if (ec) return fail("removing a line's directory", path, ec.message());
+    return {};
+}
+
+std::string mib(std::uint64_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+Result<void> LineStore::prepare(LineId id, std::uint64_t wanted_bytes) const {
+    const std::string cluster_path = directory_ + "/" + cluster_;
+    const std::string job_path = cluster_path + "/" + std::to_string(id.job);
+    const std::string path = path_of(id);
+    // The checkpoint directory itself is the site's: if it is missing, a mount is.
+    Result<void> ok = make_directory(directory_, cluster_path);
+    if (ok) ok = make_directory(cluster_path, job_path);
+    if (ok) ok = make_directory(job_path, path);
+    if (!ok) return ok;
+    struct stat info {};
+    if (stat((path + "/" + kManifestName).c_str(), &info) == 0) {
+        return fail("preparing a line", path, "it is committed already", ErrorKind::refused);
+    }
+    struct statvfs room {};
+    if (statvfs(path.c_str(), &room) != 0) {
+        return fail("asking for free space", path, errno_text(errno));
+    }
+    const std::uint64_t there = std::uint64_t{room.f_bavail} * room.f_frsize;
+    if (there >= wanted_bytes + kSpare) return {};
+    rmdir(path.c_str());
+    return fail("preparing a line", directory_,
+                "no room for the images: " + mib(wanted_bytes + kSpare) + " may be wanted, " +
+                    mib(there) + " are free; free some or keep fewer lines",
+                ErrorKind::refused);
+}
+
+Result<void> LineStore::discard(LineId id, const std::vector<std::string>& guests) const {
+    const std::string path = path_of(id);
+    struct stat info {};
+    if (stat((path + "/" + kManifestName).c_str(), &info) == 0) {
+        return fail("discarding a line", path, "it is committed", ErrorKind::refused);
+    }
+    Result<void> ok;
+    for (const auto& guest : guests) {
+        for (const std::string& file :
+             {image_path(id, guest), image_path(id, guest) + kChecksumSuffix}) {
+            Result<void> gone = unlink_file(file);
+            if (!gone) ok = gone;
+        }
+    }
+    rmdir(path.c_str());  // stays while other hosts' images are in it
+    return ok;
+}
+
+Result<void> LineStore::commit(LineId id, const Manifest& manifest) const {
+    const std::string path = path_of(id);
+    for (const auto& guest : manifest.guests) {
+        const std::string image = path + "/" + guest.image;
+        Result<ImageReader> reader = ImageReader::open(image);
+        if (!reader) return reader.error();
+        if (reader->stored_bytes() != guest.stored_bytes) {
+            return fail("committing a line", image,
+                        "the image has " + std::to_string(reader->stored_bytes()) +
+                            " bytes and not " + std::to_string(guest.stored_bytes),
+                        ErrorKind::protocol);
+        }
+        Result<std::string> checksum = read_file(image + kChecksumSuffix);
+        if (!checksum) return checksum.error();
+        if (!checksum->starts_with(guest.digest)) {
+            return fail("committing a line", image, "its checksum file holds another digest",
+                        ErrorKind::protocol);
+        }
+    }
+    return write_manifest(path, manifest);
+}
+
+Result<Manifest> LineStore::read(LineId id) const {
+    Result<Manifest> manifest = read_manifest(path_of(id));
+    if (!manifest) return manifest;
+    if (manifest->job != id.job || manifest->line != id.line || manifest->cluster != cluster_) {
+        return fail("reading a manifest", path_of(id), "it is another line's", ErrorKind::protocol);
+    }
+    return manifest;
+}
+
+std::vector<std::uint32_t> LineStore::jobs() const {
+    return numbered_entries(directory_ + "/" + cluster_);
+}
+
+std::vector<std::uint32_t> LineStore::lines(std::uint32_t job) const {
+    return numbered_entries(directory_ + "/" + cluster_ + "/" + std::to_string(job));
+}
+
+Result<LineList> LineStore::list(std::uint32_t after_job) const {
+    LineList list;
+    std::size_t bytes = 0;
+    for (std::uint32_t job : jobs()) {
+        if (job <= after_job) continue;
+        if (bytes > kListBytes) {
+            list.more = true;
+            break;
+        }
+        for (std::uint32_t line : lines(job)) {
+            Result<Manifest> manifest = read({job, line});
+            if (manifest) {
+                json::object text = to_json(*manifest).as_object();
+                bytes += json::serialize(text).size();
+                list.manifests.push_back(std::move(text));
+            } else if (manifest.error().kind != ErrorKind::not_found) {
+                list.unreadable.push_back(manifest.error().text());
+            }
+        }
+    }
+    return list;
+}
+
+Result<void> verify_image(const std::string& path, const Manifest& manifest,
+                          const ManifestGuest& guest) {
+    Result<ImageReader> reader = ImageReader::open(path);
+    if (!reader) return reader.error();
+    const ImageHeader& header = reader->header();
+    if (header.guest != guest.name || header.job != manifest.job || header.line != manifest.line ||
+        header.cluster != manifest.cluster) {
+        return fail("verifying an image", path, "it is another guest's or line's",
+                    ErrorKind::protocol);
+    }
+    return reader->verify(guest.stored_bytes, guest.digest);
+}
+
+Result<VerifiedLine> LineStore::verify(LineId id) const {
+    Result<Manifest> manifest = read(id);
+    if (!manifest) return manifest.error();
+    VerifiedLine verified;
+    for (const auto& guest : manifest->guests) {
+        Result<void> good = verify_image(path_of(id) + "/" + guest.image, *manifest, guest);
+        verified.guests.push_back({guest.name, good.has_value(),
+                                   good ? std::string() : good.error().text(), guest.stored_bytes});
+    }
+    return verified;
+}
+
+Result<void> LineStore::remove(LineId id) const {
+    const std::string path = path_of(id);
+    // Without its manifest it is no line any more; a crash from here on leaves sweepings only.
+    Result<void> ok = unlink_file(path + "/" + kManifestName);
+    if (!ok) return ok;
+    std::error_code ec;
+    if (!fs::exists(path, ec)) return {};
+    ok = sync_directory(path);
+    if (!ok) return ok;
+    return remove_tree(path);
+}
+
+Result<void> LineStore::sweep(const std::vector<LineId>& keep) const {
+    Result<void> ok;
+    for (std::uint32_t job : jobs()) {
+        for (std::uint32_t line : lines(job)) {
+            const bool kept = std::any_of(keep.begin(), keep.end(), [&](const LineId& id) {
+                return id.job == job && id.line == line;
+            });
+            const std::string path = path_of({job, line});
+            std::error_code ec;
+            if (kept || fs::exists(path + "/" + kManifestName, ec) || ec) continue;
+            log_info("sweeping a line that was never committed: " + path);
+            Result<void> gone = remove_tree(path);
+            if (!gone) ok = gone;
+        }
+        // Only an empty one goes.
+        rmdir((directory_ + "/" + cluster_ + "/" + std::to_string(job)).c_str());
+    }
+    return ok;
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,54 @@
+// The checkpoint directory as this bridge sees it: <directory>/<cluster>/<job>/<line>/. Paths are
+// built here and nowhere else, from numbers and valid names. All calls block; any thread; several
+// hosts work in the same directory, so whatever is there or gone already is fine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grl/manifest.h"
+#include "grl/message.h"
+#include "vmm_bridge/image_format.h"
+
+namespace grl::bridge {
+
+class LineStore {
+  public:
+    LineStore(std::string directory, std::string cluster)
+        : directory_(std::move(directory)), cluster_(std::move(cluster)) {}
+
+    std::string path_of(LineId id) const { return line_directory(directory_, cluster_, id); }
+    std::string image_path(LineId id, const std::string& guest) const {
+        return path_of(id) + "/" + guest + kImageSuffix;
+    }
+
+    // Makes the line's directory, durable, 0700. Refused if the line is committed already or the
+    // file system has less than `wanted_bytes` left.
+    Result<void> prepare(LineId id, std::uint64_t wanted_bytes) const;
+
+    // Removes these guests' files of an uncommitted line, and the directory once it is empty.
+    Result<void> discard(LineId id, const std::vector<std::string>& guests) const;
+
+    // Every image of the manifest must be there with its size and its checksum file.
+    Result<void> commit(LineId id, const Manifest& manifest) const;
+
+    Result<Manifest> read(LineId id) const;
+    Result<LineList> list(std::uint32_t after_job) const;
+    Result<VerifiedLine> verify(LineId id) const;
+    Result<void> remove(LineId id) const;
+    Result<void> sweep(const std::vector<LineId>& keep) const;
+
+  private:
+    std::vector<std::uint32_t> jobs() const;                    // ascending
+    std::vector<std::uint32_t> lines(std::uint32_t job) const;  // ascending
+
+    std::string directory_;
+    std::string cluster_;
+};
+
+// What is wrong with one image of a manifest, or nothing; every byte is read.
+Result<void> verify_image(const std::string& path, const Manifest& manifest,
+                          const ManifestGuest& guest);
+
+}  // namespace grl::bridge

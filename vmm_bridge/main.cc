@@ -1,0 +1,118 @@
+// grl-bridge: the Virtual Machine Manager's side of GRL, one on each host.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <cerrno>
+#include <iostream>
+
+#include "config.h"
+#include "grl/config.h"
+#include "grl/log.h"
+#include "grl/manifest.h"
+#include "vmm_bridge/network_half.h"
+#include "vmm_bridge/privileged_half.h"
+
+namespace po = boost::program_options;
+
+namespace {
+
+using grl::Result;
+
+constexpr int kUsage = 2;
+
+struct Options {
+    std::string config;
+    bool debug = false;
+    int status = -1;  // of a run that is over already (--help, bad words)
+};
+
+Options read_options(int argc, char** argv) {
+    Options options;
+    po::options_description known("grl-bridge --config FILE\n\nRuns in the foreground and logs to "
+                                  "standard error. Options");
+    known.add_options()("config", po::value(&options.config), "configuration file")(
+        "debug", po::bool_switch(&options.debug), "log more")("help", "print this")(
+        "version", "print the release");
+    po::variables_map words;
+    try {
+        po::store(po::parse_command_line(argc, argv, known), words);
+        po::notify(words);
+    } catch (const po::error& e) {
+        std::cerr << "grl-bridge: " << e.what() << "\n";
+        options.status = kUsage;
+        return options;
+    }
+    if (words.count("help")) {
+        std::cout << known;
+        options.status = 0;
+    } else if (words.count("version")) {
+        std::cout << "grl-bridge " << GRL_VERSION << "\n";
+        options.status = 0;
+    } else if (options.config.empty()) {
+        std::cerr << "grl-bridge: --config is wanted\n" << known;
+        options.status = kUsage;
+    }
+    return options;
+}
+
+Result<grl::BridgeConfig> load(const std::string& path) {
+    Result<grl::BridgeConfig> config = grl::load_bridge_config(path);
+    if (!config) return config;
+    std::string fault;
+    if (!grl::valid_name(config->cluster)) fault = "cluster is no valid name";
+    if (!grl::valid_name(config->bridge.host)) fault = "bridge.host must be given: this host's name";
+    if (config->bridge.memory_mib == 0) fault = "bridge.memory_mib must be given";
+    if (config->bridge.driver != "qemu") {
+        fault = "bridge.driver is \"" + config->bridge.driver + "\"; there is: qemu";
+    }
+    for (const std::string* directory :
+         {&config->bridge.guest_dir, &config->bridge.image_dir, &config->bridge.run_dir}) {
+        if (!directory->starts_with('/')) fault = "\"" + *directory + "\" must be an absolute path";
+    }
+    if (fault.empty()) return config;
+    return grl::fail("reading the configuration", path, fault, grl::ErrorKind::usage);
+}
+
+// The child listens to the network, the parent holds the rights.
+int run(const grl::BridgeConfig& config) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        grl::log_error("no socket for the two halves: " + grl::errno_text(errno));
+        return 1;
+    }
+    grl::Fd privileged(ends[0]);
+    grl::Fd network(ends[1]);
+    signal(SIGPIPE, SIG_IGN);
+    const pid_t child = fork();
+    if (child < 0) {
+        grl::log_error("the network half cannot be started: " + grl::errno_text(errno));
+        return 1;
+    }
+    if (child == 0) {
+        // It ends when the parent's socket does; a terminal's ^C is for the parent to act on.
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        privileged.reset();
+        return grl::bridge::run_network_half(config, std::move(network));
+    }
+    network.reset();
+    return grl::bridge::run_privileged_half(config, std::move(privileged));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const Options options = read_options(argc, argv);
+    if (options.status >= 0) return options.status;
+    grl::log_start("grl-bridge", options.debug ? grl::LogLevel::debug : grl::LogLevel::info);
+    Result<grl::BridgeConfig> config = load(options.config);
+    if (!config) {
+        grl::log_error(config.error().text());
+        return kUsage;
+    }
+    // Threads may still stand in a call to a dead file system: they are left, not waited for.
+    _exit(run(*config));
+}

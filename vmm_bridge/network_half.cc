@@ -1,0 +1,143 @@
+#include "vmm_bridge/network_half.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+
+#include "grl/channel.h"
+#include "grl/handshake.h"
+#include "grl/log.h"
+#include "vmm_bridge/link.h"
+#include "vmm_bridge/privileges.h"
+#include "vmm_bridge/relay.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr Milliseconds kFirstWait{200};
+constexpr Milliseconds kLastWait{5'000};
+// Longer than anything the coordinator waits for: its deadline is the one that counts.
+constexpr Milliseconds kRequestLimit{2 * 3'600'000};
+
+class NetworkHalf {
+  public:
+    NetworkHalf(asio::io_context& io, const BridgeConfig& config, Endpoint server, Stream peer)
+        : io_(io),
+          config_(config),
+          server_(std::move(server)),
+          privileged_(std::make_shared<Channel>(std::move(peer), "privileged half")),
+          retry_(io) {}
+
+    void start() {
+        privileged_->set_handlers(
+            {[this](const std::string& type, const json::object& body) { on_event(type, body); },
+             {},
+             [this](const Error&) {
+                 log_error("the privileged half has ended, so does this one");
+                 io_.stop();
+             }});
+        privileged_->start();
+        connect();
+    }
+
+  private:
+    void connect() {
+        ConnectOptions options;
+        options.server = server_;
+        options.munge_socket = config_.bridge.munge_socket;
+        options.role = "bridge";
+        options.name = config_.bridge.host;
+        connect_channel(io_, options, [this](Result<std::shared_ptr<Channel>> channel) {
+            channel ? on_connected(*channel) : on_lost(channel.error());
+        });
+    }
+
+    void on_connected(std::shared_ptr<Channel> channel) {
+        coordinator_ = std::move(channel);
+        coordinator_->set_handlers(
+            {[](const std::string& type, const json::object&) {
+                 log_warning("the coordinator sends \"" + type + "\" without wanting a reply");
+             },
+             [this](const std::string& type, const json::object& body, Channel::Responder reply) {
+                 on_request(type, body, std::move(reply));
+             },
+             [this](const Error& error) { on_lost(error); }});
+        coordinator_->start();
+        wait_ = kFirstWait;
+        last_error_.clear();
+        privileged_->send(LinkUp{});
+        log_info("ready: connected to the coordinator at " + config_.bridge.coordinator + " as " +
+                 config_.bridge.host);
+    }
+
+    void on_request(const std::string& type, const json::object& body, Channel::Responder reply) {
+        if (!relayed_request(type)) {
+            log_warning("the coordinator asks for \"" + type + "\", which may not pass");
+            return reply.error(fail("taking a request", config_.bridge.host,
+                                    "there is no such verb: " + type, ErrorKind::protocol));
+        }
+        auto shared = std::make_shared<Channel::Responder>(std::move(reply));
+        privileged_->request_raw(
+            type, body, kRequestLimit,
+            [shared](Result<json::object> outcome) {
+                outcome ? shared->reply(*outcome) : shared->error(outcome.error());
+            },
+            [shared](const json::object& progress) { shared->progress(progress); });
+    }
+
+    void on_event(const std::string& type, const json::object& body) {
+        if (!coordinator_) return;  // told anew by an inventory when it is back
+        Result<void> relayed = relay_event(*coordinator_, type, body);
+        if (!relayed) log_error(relayed.error().text());
+    }
+
+    void on_lost(const Error& error) {
+        if (coordinator_) privileged_->send(LinkDown{});
+        coordinator_.reset();
+        // Once for each new reason, not for each attempt.
+        if (error.text() != last_error_) {
+            log_warning("no connection to the coordinator, trying again: " + error.text());
+            last_error_ = error.text();
+        }
+        retry_.expires_after(wait_);
+        wait_ = std::min(wait_ * 2, kLastWait);
+        retry_.async_wait([this](boost::system::error_code ec) {
+            if (!ec) connect();
+        });
+    }
+
+    asio::io_context& io_;
+    const BridgeConfig& config_;
+    Endpoint server_;
+    std::shared_ptr<Channel> privileged_;
+    std::shared_ptr<Channel> coordinator_;
+    asio::steady_timer retry_;
+    Milliseconds wait_ = kFirstWait;
+    std::string last_error_;
+};
+
+}  // namespace
+
+int run_network_half(const BridgeConfig& config, Fd peer) {
+    Result<Endpoint> server = parse_endpoint(config.bridge.coordinator);
+    Result<void> ready;
+    if (!server) {
+        ready = server.error();
+    } else {
+        ready = drop_privileges(config.bridge.user);
+    }
+    if (!ready) {
+        log_error(ready.error().text());
+        return 1;
+    }
+    asio::io_context io(1);
+    Stream stream(io, asio::generic::stream_protocol(AF_UNIX, 0), peer.release());
+    NetworkHalf half(io, config, *server, std::move(stream));
+    half.start();
+    io.run();
+    return 1;
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,127 @@
+#include "vmm_bridge/privileged_half.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <csignal>
+
+#include "grl/channel.h"
+#include "grl/log.h"
+#include "vmm_bridge/bridge.h"
+#include "vmm_bridge/link.h"
+#include "vmm_bridge/qemu_driver.h"
+#include "vmm_bridge/verbs.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr std::chrono::seconds kLeaveLimit{10};
+
+// One bridge for a run directory, or two would fight for the same monitors.
+Result<Fd> lock_run_dir(const std::string& run_dir) {
+    if (mkdir(run_dir.c_str(), 0700) != 0 && errno != EEXIST) {
+        return fail("making the run directory", run_dir, errno_text(errno));
+    }
+    const std::string path = run_dir + "/bridge.lock";
+    Fd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) return fail("opening the lock", path, errno_text(errno));
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail("locking the run directory", path, "another grl-bridge holds it");
+    }
+    return lock;
+}
+
+class PrivilegedHalf {
+  public:
+    PrivilegedHalf(asio::io_context& io, const BridgeConfig& config, Stream peer)
+        : io_(io),
+          network_(std::make_shared<Channel>(std::move(peer), "network half")),
+          signals_(io, SIGTERM, SIGINT),
+          limit_(io),
+          bridge_(io, config, std::make_unique<QemuDriver>(io, config.bridge.run_dir), events()) {}
+
+    void start() {
+        signals_.async_wait([this](boost::system::error_code ec, int) {
+            if (!ec) leave("it was told to end", 0);
+        });
+        bridge_.open([this](Result<Done> opened) {
+            if (!opened) {
+                log_error(opened.error().text());
+                return leave("the VMM is not to be had", 1);
+            }
+            serve();
+        });
+    }
+    int status() const { return status_; }
+
+  private:
+    Bridge::Events events() {
+        // Each message goes as it is; the network half drops it while nobody is there.
+        auto send = [this](const auto& message) { network_->send(message); };
+        return {send, send, send, send, send};
+    }
+
+    void serve() {
+        network_->set_handlers(
+            {[this](const std::string& type, const json::object&) {
+                 if (type == LinkUp::kType) return bridge_.link_up();
+                 if (type == LinkDown::kType) return bridge_.link_down();
+                 log_error("the network half sends \"" + type + "\", which it may not");
+             },
+             [this](const std::string& type, const json::object& body, Channel::Responder responder) {
+                 auto shared = std::make_shared<Channel::Responder>(std::move(responder));
+                 run_verb(bridge_, type, body, [shared](Result<json::object> outcome) {
+                     outcome ? shared->reply(*outcome) : shared->error(outcome.error());
+                 });
+             },
+             [this](const Error&) { leave("the network half has ended", 1); }});
+        network_->start();
+    }
+
+    void leave(const std::string& why, int status) {
+        if (leaving_) return;
+        leaving_ = true;
+        status_ = status;
+        log_info("ending: " + why);
+        limit_.expires_after(kLeaveLimit);
+        limit_.async_wait([this](boost::system::error_code ec) {
+            if (!ec) io_.stop();
+        });
+        bridge_.abort_all("the bridge ends: " + why, [this](Result<Done> undone) {
+            if (!undone) log_error(undone.error().text());
+            io_.stop();
+        });
+    }
+
+    asio::io_context& io_;
+    std::shared_ptr<Channel> network_;
+    asio::signal_set signals_;
+    asio::steady_timer limit_;
+    Bridge bridge_;
+    bool leaving_ = false;
+    int status_ = 0;
+};
+
+}  // namespace
+
+int run_privileged_half(const BridgeConfig& config, Fd peer) {
+    Result<Fd> lock = lock_run_dir(config.bridge.run_dir);
+    if (!lock) {
+        log_error(lock.error().text());
+        return 1;
+    }
+    asio::io_context io(1);
+    Stream stream(io, asio::generic::stream_protocol(AF_UNIX, 0), peer.release());
+    PrivilegedHalf half(io, config, std::move(stream));
+    half.start();
+    io.run();
+    return half.status();
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,55 @@
+// The capture of one frozen QEMU guest: one migration into a stream.
+//
+//              ┌─ background: RESUME ──────────► cut ── completed ──► finished
+//     sent ────┤
+//              └─ stop-copy: completed, postmigrate ► cut and finished
+//     any ── failed, cancelled, deadline, monitor gone ──► error to whoever has not been told
+//     any ──cancel──► migrate_cancel ── settled ──► cancelled
+//
+// Background means QEMU's background-snapshot: memory is write-protected, and QEMU 7.2 lets the guest
+// run by itself when that is done; the event RESUME is the only sign (the status "active" is early).
+// Threads: the io_context's.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+
+#include "grl/phase.h"
+#include "vmm_bridge/qemu_guest.h"
+
+namespace grl::bridge {
+
+class QemuCapture : public std::enable_shared_from_this<QemuCapture> {
+  public:
+    struct Handlers {
+        Callback<std::int64_t> captured;
+        Callback<Done> finished;
+    };
+
+    QemuCapture(std::shared_ptr<QemuGuest> guest, CaptureMethod method, Handlers handlers);
+
+    void start(Fd stream);
+    // Done when the migration has settled; the handlers have got an error by then.
+    void cancel(Callback<Done> done);
+    bool ended() const { return ended_; }
+
+  private:
+    void on_event(const Result<QmpEvent>& event);
+    void on_migration(const QmpEvent& event);
+    void cut(std::int64_t at_ns);
+    void completed(const QmpEvent& event);
+    void failed(const std::string& status);
+    void end(Result<Done> outcome);
+    void arm(Milliseconds limit, const char* what);
+
+    std::shared_ptr<QemuGuest> guest_;
+    const CaptureMethod method_;
+    Handlers handlers_;
+    asio::steady_timer deadline_;
+    std::optional<Act<Done>> cancelling_;
+    bool cut_ = false;
+    bool ended_ = false;
+};
+
+}  // namespace grl::bridge

@@ -1,0 +1,61 @@
+#include "vmm_bridge/qemu_command.h"
+
+#include <algorithm>
+
+#include "vmm_bridge/tap.h"
+
+namespace grl::bridge {
+
+namespace {
+
+// In QEMU's option lists a comma ends a value unless it is doubled.
+std::string value(const std::string& text) {
+    std::string out;
+    for (char c : text) out += c == ',' ? std::string(",,") : std::string(1, c);
+    return out;
+}
+
+}  // namespace
+
+std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths& paths,
+                                      bool incoming) {
+    std::vector<std::string> a{kQemuProgram};
+    auto add = [&a](std::initializer_list<std::string> more) { a.insert(a.end(), more); };
+    add({"-name", value(d.name), "-machine", d.qemu.machine, "-accel", d.qemu.accel});
+    add({"-cpu", d.qemu.cpu, "-smp", std::to_string(d.vcpus), "-m", std::to_string(d.memory_mib)});
+    add({"-nodefaults", "-no-user-config", "-display", "none"});
+    // Follow the host's clock, so that after a restore the guest can read the time from it.
+    add({"-rtc", "base=utc,clock=host"});
+    if (!d.qemu.kernel.empty()) {
+        add({"-kernel", d.qemu.kernel, "-append", d.qemu.append});
+        if (!d.qemu.initrd.empty()) add({"-initrd", d.qemu.initrd});
+    }
+    if (!d.qemu.disk.empty()) {
+        add({"-drive", "if=none,id=d0,file=" + value(d.qemu.disk) +
+                           ",format=raw,readonly=on,file.locking=off"});
+        add({"-device", "virtio-blk-pci,drive=d0"});
+    }
+    for (std::size_t i = 0; i < d.qemu.nics.size(); ++i) {
+        const std::string id = "n" + std::to_string(i);
+        add({"-netdev",
+             "tap,id=" + id + ",ifname=" + tap_name(d.name, i) + ",script=no,downscript=no"});
+        add({"-device",
+             "virtio-net-pci,netdev=" + id + ",mac=" + value(d.qemu.nics[i].mac) + ",romfile="});
+    }
+    add({"-chardev", "socket,id=con,path=" + value(paths.console()) +
+                         ",server=on,wait=off,logfile=" + value(paths.console_log())});
+    add({"-serial", "chardev:con", "-device", "virtio-rng-pci"});
+    add({"-qmp", "unix:" + value(paths.monitor()) + ",server=on,wait=off"});
+    // The log takes its error messages, which a daemon would lose otherwise.
+    add({"-D", paths.log(), "-pidfile", paths.pid(), "-daemonize"});
+    if (incoming) add({"-S", "-incoming", "defer"});
+    return a;
+}
+
+bool is_qemu_of(const std::vector<std::string>& command_line, const QemuPaths& paths) {
+    if (command_line.empty() || command_line[0].find(kQemuProgram) == std::string::npos) return false;
+    auto at = std::find(command_line.begin(), command_line.end(), "-pidfile");
+    return at != command_line.end() && ++at != command_line.end() && *at == paths.pid();
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,21 @@
+// The command line of a guest's QEMU. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "grl/config.h"
+#include "vmm_bridge/qemu_paths.h"
+
+namespace grl::bridge {
+
+inline constexpr const char* kQemuProgram = "qemu-system-x86_64";
+
+// `incoming`: it waits, paused, to be told where its state comes from.
+std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuPaths& paths,
+                                      bool incoming);
+
+// Whether a running process is the QEMU of that guest.
+bool is_qemu_of(const std::vector<std::string>& command_line, const QemuPaths& paths);
+
+}  // namespace grl::bridge

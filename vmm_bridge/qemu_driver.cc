@@ -1,0 +1,224 @@
+#include "vmm_bridge/qemu_driver.h"
+
+#include <boost/asio/post.hpp>
+#include <filesystem>
+
+#include "grl/log.h"
+#include "grl/manifest.h"
+#include "vmm_bridge/qemu_command.h"
+#include "vmm_bridge/qemu_restore.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr Milliseconds kVersionLimit{10'000};
+
+// "QEMU emulator version 7.2.22 (Debian …" → "QEMU 7.2.22"
+std::string version_in(const std::string& text) {
+    const std::string before = "version ";
+    const std::size_t at = text.find(before);
+    if (at == std::string::npos) return "QEMU";
+    const std::size_t from = at + before.size();
+    return "QEMU " + text.substr(from, text.find_first_of(" \n", from) - from);
+}
+
+}  // namespace
+
+// ---- open ----
+
+void QemuDriver::open(Events events, Callback<Done> done) {
+    events_ = std::move(events);
+    run_program(io_, {kQemuProgram, "--version"}, kVersionLimit,
+                [this, done = std::move(done)](Result<Output> output) {
+                    if (!output) return done(output.error());
+                    version_ = version_in(output->text);
+                    adopt_all(done);
+                });
+}
+
+void QemuDriver::adopt_all(Callback<Done> done) {
+    std::vector<std::shared_ptr<QemuGuest>> found;
+    std::error_code ec;
+    for (std::filesystem::directory_iterator at(run_dir_, ec), end; !ec && at != end;
+         at.increment(ec)) {
+        if (at->path().extension() != ".pid") continue;
+        const std::string name = at->path().stem();
+        if (!valid_name(name)) continue;
+        if (auto definition = QemuGuest::left_behind(run_dir_, name)) found.push_back(add(*definition));
+    }
+    gather_done(
+        found,
+        [this](const std::shared_ptr<QemuGuest>& guest, Callback<Done> adopted) {
+            guest->adopt([this, guest, adopted](Result<Done> result) {
+                // One that cannot be taken over stands in the list as lost; the rest goes on.
+                if (!result) log_warning("taking over a guest: " + result.error().text());
+                if (guest->state() == GuestState::absent) drop(guest->definition().name, guest);
+                if (result) log_info("took over guest " + guest->definition().name);
+                adopted(Done{});
+            });
+        },
+        std::move(done));
+}
+
+// ---- the table of guests ----
+
+std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
+    const std::string name = definition.name;
+    auto guest = std::make_shared<QemuGuest>(
+        io_, definition, run_dir_,
+        QemuGuest::Handlers{[this] {
+                                if (events_.changed) events_.changed();
+                            },
+                            [this, name](const std::string& reason) {
+                                if (events_.died) events_.died(name, reason);
+                            }});
+    guests_[name] = {guest, nullptr};
+    return guest;
+}
+
+void QemuDriver::drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which) {
+    auto at = guests_.find(guest);
+    if (at != guests_.end() && at->second.guest == which) guests_.erase(at);
+    if (events_.changed) events_.changed();
+}
+
+template <class T>
+std::shared_ptr<QemuGuest> QemuDriver::find(const std::string& act, const std::string& guest,
+                                            const Callback<T>& done) {
+    auto at = guests_.find(guest);
+    if (at != guests_.end()) return at->second.guest;
+    asio::post(io_, [act, guest, done] {
+        done(fail(act + " guest " + guest, "", "it is not on this host", ErrorKind::not_found));
+    });
+    return nullptr;
+}
+
+std::vector<GuestView> QemuDriver::list() const {
+    std::vector<GuestView> views;
+    for (const auto& [name, entry] : guests_) {
+        views.push_back({entry.guest->definition(), entry.guest->digest(), entry.guest->state(),
+                         entry.guest->resident_bytes()});
+    }
+    return views;
+}
+
+// ---- start, destroy ----
+
+void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
+    const std::string name = definition.name;
+    if (auto at = guests_.find(name); at != guests_.end()) {
+        const GuestState state = at->second.guest->state();
+        if (state != GuestState::lost) {
+            asio::post(io_, [name, state, done] {
+                if (state == GuestState::running) return done(Done{});
+                done(fail("starting guest " + name, "", "it is " + name_of(state),
+                          ErrorKind::refused));
+            });
+            return;
+        }
+        guests_.erase(at);
+    }
+    auto guest = add(definition);
+    guest->launch(false, [this, guest, name, done = std::move(done)](Result<Done> launched) {
+        if (!launched) drop(name, guest);
+        done(std::move(launched));
+    });
+}
+
+void QemuDriver::destroy(const std::string& name, Callback<Done> done) {
+    auto at = guests_.find(name);
+    if (at == guests_.end()) return asio::post(io_, [done = std::move(done)] { done(Done{}); });
+    auto guest = at->second.guest;
+    guest->destroy([this, guest, name, done = std::move(done)](Result<Done> destroyed) {
+        if (destroyed) drop(name, guest);
+        done(std::move(destroyed));
+    });
+}
+
+// ---- a capture ----
+
+void QemuDriver::prepare(const std::string& name, CaptureMethod method, Callback<Done> done) {
+    auto guest = find("preparing", name, done);
+    if (!guest) return;
+    const bool background = method == CaptureMethod::background;
+    guest->set_capability("background-snapshot", background,
+                          [background, done = std::move(done)](Result<Done> set) {
+                              if (set || !background) return done(std::move(set));
+                              Error e = set.error();
+                              if (e.kind == ErrorKind::failed) e.kind = ErrorKind::refused;
+                              done(e);
+                          });
+}
+
+void QemuDriver::freeze(const std::string& name, Callback<std::int64_t> done) {
+    if (auto guest = find("stopping", name, done)) guest->freeze(std::move(done));
+}
+
+void QemuDriver::capture(const std::string& name, CaptureMethod method, Fd stream,
+                         Callback<std::int64_t> captured, Callback<Done> finished) {
+    auto guest = find<std::int64_t>("capturing", name, [captured, finished](Result<std::int64_t> r) {
+        captured(r);
+        finished(r.error());
+    });
+    if (!guest) return;
+    auto end = [this, guest, name, method, finished](Result<Done> outcome) {
+        if (auto at = guests_.find(name); at != guests_.end()) at->second.capture.reset();
+        if (method == CaptureMethod::background && guest->state() != GuestState::lost) {
+            guest->set_capability("background-snapshot", false, [](Result<Done>) {});
+        }
+        finished(std::move(outcome));
+    };
+    auto capture = std::make_shared<QemuCapture>(guest, method,
+                                                 QemuCapture::Handlers{std::move(captured), end});
+    guests_[name].capture = capture;
+    capture->start(std::move(stream));
+}
+
+void QemuDriver::resume(const std::string& name, Callback<Done> done) {
+    if (auto guest = find("resuming", name, done)) guest->resume(std::move(done));
+}
+
+void QemuDriver::cancel(const std::string& name, Callback<Done> done) {
+    auto guest = find("cancelling the capture of", name, done);
+    if (!guest) return;
+    auto undo = [guest, done = std::move(done)](Result<Done>) {
+        guest->set_capability("background-snapshot", false, done);
+    };
+    auto capture = guests_[name].capture;
+    capture ? capture->cancel(undo) : undo(Done{});
+}
+
+// ---- restore ----
+
+void QemuDriver::restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) {
+    const std::string name = definition.name;
+    if (auto at = guests_.find(name); at != guests_.end()) {
+        const GuestState state = at->second.guest->state();
+        if (state != GuestState::lost) {
+            asio::post(io_, [name, state, done] {
+                done(fail("restoring guest " + name, "", "it is here, " + name_of(state),
+                          ErrorKind::refused));
+            });
+            return;
+        }
+        guests_.erase(at);
+    }
+    auto guest = add(definition);
+    auto undo = [this, guest, name, done](const Error& why) {
+        guest->destroy([this, guest, name, done, why](Result<Done>) {
+            drop(name, guest);
+            done(why);
+        });
+    };
+    auto shared_stream = std::make_shared<Fd>(std::move(stream));
+    guest->launch(true, [guest, shared_stream, undo, done](Result<Done> launched) {
+        if (!launched) return undo(launched.error());
+        load_qemu(guest, std::move(*shared_stream), [undo, done](Result<Done> loaded) {
+            if (!loaded) return undo(loaded.error());
+            done(Done{});
+        });
+    });
+}
+
+}  // namespace grl::bridge

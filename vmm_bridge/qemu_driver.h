@@ -1,0 +1,53 @@
+// The driver for QEMU (driver.h is its contract). A guest's QEMU is a daemon of its own that outlives
+// the bridge; a bridge that starts takes over what it finds in run_dir.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "vmm_bridge/driver.h"
+#include "vmm_bridge/qemu_capture.h"
+#include "vmm_bridge/qemu_guest.h"
+
+namespace grl::bridge {
+
+class QemuDriver : public Driver {
+  public:
+    QemuDriver(asio::io_context& io, std::string run_dir) : io_(io), run_dir_(std::move(run_dir)) {}
+
+    std::string name() const override { return "qemu"; }
+    std::string version() const override { return version_; }
+    void open(Events events, Callback<Done> done) override;
+    std::vector<GuestView> list() const override;
+    void start(const GuestDefinition& definition, Callback<Done> done) override;
+    void destroy(const std::string& guest, Callback<Done> done) override;
+    void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
+    void freeze(const std::string& guest, Callback<std::int64_t> done) override;
+    void capture(const std::string& guest, CaptureMethod method, Fd stream,
+                 Callback<std::int64_t> captured, Callback<Done> finished) override;
+    void resume(const std::string& guest, Callback<Done> done) override;
+    void cancel(const std::string& guest, Callback<Done> done) override;
+    void restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) override;
+
+  private:
+    struct Entry {
+        std::shared_ptr<QemuGuest> guest;
+        std::shared_ptr<QemuCapture> capture;
+    };
+    // Nothing, and the callback gets the error, if it is not here.
+    template <class T>
+    std::shared_ptr<QemuGuest> find(const std::string& act, const std::string& guest,
+                                    const Callback<T>& done);
+    std::shared_ptr<QemuGuest> add(const GuestDefinition& definition);
+    void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
+    void adopt_all(Callback<Done> done);
+
+    asio::io_context& io_;
+    std::string run_dir_;
+    std::string version_ = "QEMU";
+    Events events_;
+    std::map<std::string, Entry> guests_;
+};
+
+}  // namespace grl::bridge

@@ -1,0 +1,413 @@
+#include "vmm_bridge/qemu_guest.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstdlib>
+
+#include "grl/log.h"
+#include "vmm_bridge/clock.h"
+#include "vmm_bridge/definitions.h"
+#include "vmm_bridge/qemu_command.h"
+#include "vmm_bridge/tap.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr Milliseconds kLaunchLimit{30'000};
+constexpr Milliseconds kMonitorLimit{10'000};
+constexpr Milliseconds kCommandLimit{10'000};
+constexpr std::int64_t kStatusLimit = 5'000;  // ms
+constexpr Milliseconds kStatusStep{2};
+constexpr Milliseconds kKillLimit{20'000};
+constexpr Milliseconds kEndLimit{1'000};
+constexpr std::uint64_t kBandwidth = 1ULL << 40;  // bytes a second: as fast as we read
+
+pid_t pid_in(const std::string& path) {
+    Result<std::string> text = read_file(path, 64);
+    return text ? static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10)) : 0;
+}
+
+}  // namespace
+
+QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
+                     Handlers handlers)
+    : io_(io),
+      definition_(std::move(definition)),
+      digest_(definition_digest(definition_)),
+      paths_(run_dir, definition_.name),
+      handlers_(std::move(handlers)),
+      timer_(io) {}
+
+void QemuGuest::set_state(GuestState state) {
+    if (state == state_) return;
+    state_ = state;
+    if (handlers_.changed) handlers_.changed();
+}
+
+// ---- launch ----
+
+void QemuGuest::launch(bool incoming, Callback<Done> done) {
+    set_state(GuestState::starting);
+    incoming_ = incoming;
+    Result<void> ready = prepare_host();
+    if (!ready) {
+        asio::post(io_, [self = shared_from_this(), e = ready.error(), done = std::move(done)] {
+            self->destroy([e, done](Result<Done>) { done(e); });
+        });
+        return;
+    }
+    run_program(io_, qemu_command(definition_, paths_, incoming), kLaunchLimit,
+                [self = shared_from_this(), incoming, done = std::move(done)](Result<Output> output) {
+                    self->launched(incoming, std::move(output), done);
+                });
+}
+
+Result<void> QemuGuest::prepare_host() {
+    for (const std::string& path : {paths_.monitor(), paths_.pid(), paths_.console(),
+                                    paths_.log(), paths_.frozen()}) {
+        unlink(path.c_str());
+    }
+    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
+        const Nic& nic = definition_.qemu.nics[i];
+        Result<void> ok = make_tap(tap_name(definition_.name, i), nic.bridge, nic.mac);
+        if (!ok) return ok;
+    }
+    return replace_file(paths_.definition(), json::serialize(to_json(definition_)));
+}
+
+void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> done) {
+    // Something that failed on the way is taken back before it is told.
+    Callback<Done> end = [self = shared_from_this(), incoming, done](Result<Done> result) {
+        if (!result) {
+            return self->destroy([e = result.error(), done](Result<Done>) { done(e); });
+        }
+        if (!incoming) self->set_state(GuestState::running);
+        done(Done{});
+    };
+    if (!output) return end(output.error());
+    if (output->status != 0) {
+        std::string why = output->text;
+        while (!why.empty() && why.back() == '\n') why.pop_back();
+        return end(fail("starting QEMU for guest " + definition_.name, paths_.base, why));
+    }
+    Result<void> opened = open_process();
+    if (!opened) return end(opened.error());
+    connect(std::move(end));
+}
+
+Result<void> QemuGuest::open_process() {
+    const pid_t pid = pid_in(paths_.pid());
+    if (pid <= 0) {
+        return fail("finding guest " + definition_.name, paths_.pid(), "no QEMU has left its pid",
+                    ErrorKind::not_found);
+    }
+    // The descriptor first: what is checked afterwards is about the process it is bound to.
+    Result<Process> process = Process::open(io_, pid);
+    if (!process) return process.error();
+    if (!is_qemu_of(command_line_of(pid), paths_)) {
+        return fail("finding guest " + definition_.name, paths_.pid(),
+                    "process " + std::to_string(pid) + " is not its QEMU", ErrorKind::not_found);
+    }
+    process_ = std::move(*process);
+    process_->wait([weak = weak_from_this()] {
+        if (auto self = weak.lock()) self->on_process_ended();
+    });
+    return {};
+}
+
+void QemuGuest::connect(Callback<Done> done) {
+    Qmp::connect(io_, paths_.monitor(), kMonitorLimit,
+                 [self = shared_from_this(), done](Result<std::shared_ptr<Qmp>> qmp) {
+        if (!qmp) return done(qmp.error());
+        self->qmp_ = *qmp;
+        self->qmp_->set_handlers(
+            {[weak = self->weak_from_this()](const QmpEvent& event) {
+                 if (auto guest = weak.lock()) guest->on_event(event);
+             },
+             [weak = self->weak_from_this()](const Error& error) {
+                 if (auto guest = weak.lock()) guest->on_monitor_closed(error);
+             }});
+        self->command("migrate-set-parameters", {{"max-bandwidth", kBandwidth}},
+                      [self, done](Result<json::value> set) {
+            if (!set) return done(set.error());
+            self->set_capability("events", true, done);
+        });
+    });
+}
+
+// ---- adopt ----
+
+std::optional<GuestDefinition> QemuGuest::left_behind(const std::string& run_dir,
+                                                      const std::string& guest) {
+    const QemuPaths paths(run_dir, guest);
+    const pid_t pid = pid_in(paths.pid());
+    if (pid <= 0 || !is_qemu_of(command_line_of(pid), paths)) return std::nullopt;
+    Result<std::string> text = read_file(paths.definition());
+    if (!text) return std::nullopt;
+    boost::system::error_code ec;
+    json::value value = json::parse(*text, ec);
+    if (ec) return std::nullopt;
+    Result<GuestDefinition> definition = from_json<GuestDefinition>(value, "a guest's definition");
+    if (!definition || definition->name != guest) return std::nullopt;
+    return *definition;
+}
+
+void QemuGuest::adopt(Callback<Done> done) {
+    set_state(GuestState::starting);
+    Result<void> opened = open_process();
+    if (!opened) {
+        set_state(GuestState::lost);
+        asio::post(io_, [e = opened.error(), done = std::move(done)] { done(e); });
+        return;
+    }
+    connect([self = shared_from_this(), done](Result<Done> connected) {
+        if (!connected) {
+            // It runs, but does not listen: it can only be destroyed.
+            self->set_state(GuestState::lost);
+            return done(connected.error());
+        }
+        // A capture of the bridge before us has nobody to write to.
+        self->command("migrate_cancel", {}, [self, done](Result<json::value>) {
+            self->set_capability("background-snapshot", false, [self, done](Result<Done>) {
+                self->command("query-status", {}, [self, done](Result<json::value> status) {
+                    if (!status) return done(status.error());
+                    const json::value* word = status->is_object()
+                                                  ? status->get_object().if_contains("status")
+                                                  : nullptr;
+                    self->settle_adopted(word && word->is_string()
+                                             ? std::string(word->get_string())
+                                             : std::string(),
+                                         done);
+                });
+            });
+        });
+    });
+}
+
+void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
+    if (status == "running") {
+        set_state(GuestState::running);
+        mark_frozen(false);
+        return done(Done{});
+    }
+    if (status == "inmigrate" || status == "prelaunch") {
+        log_warning("guest " + definition_.name + " was being restored when its bridge ended: it goes");
+        return destroy(std::move(done));
+    }
+    set_state(GuestState::paused);
+    if (access(paths_.frozen().c_str(), F_OK) != 0) return done(Done{});  // restored, and waits
+    log_warning("guest " + definition_.name + " was held by a line when its bridge ended: it goes on");
+    resume(std::move(done));
+}
+
+// ---- freeze, resume ----
+
+void QemuGuest::freeze(Callback<std::int64_t> done) {
+    if (state_ == GuestState::paused) {
+        // Frozen already; a restored guest that has not run yet is as good.
+        asio::post(io_, [at = stopped_at_ns_ ? stopped_at_ns_ : now_ns(), done] { done(at); });
+        return;
+    }
+    if (state_ != GuestState::running) {
+        asio::post(io_, [name = definition_.name, state = name_of(state_), done] {
+            done(fail("stopping guest " + name, "", "it is " + state, ErrorKind::refused));
+        });
+        return;
+    }
+    mark_frozen(true);
+    stopped_at_ns_ = 0;
+    command("stop", {}, [self = shared_from_this(), done](Result<json::value> reply) {
+        if (!reply) return done(reply.error());
+        if (self->stopped_at_ns_ == 0) self->stopped_at_ns_ = now_ns();
+        self->set_state(GuestState::paused);
+        done(self->stopped_at_ns_);
+    });
+}
+
+// The mark tells the next bridge that this guest may go on (see settle_adopted).
+void QemuGuest::mark_frozen(bool frozen) {
+    if (!frozen) {
+        unlink(paths_.frozen().c_str());
+        return;
+    }
+    Fd mark(open(paths_.frozen().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (!mark) log_warning("cannot mark guest " + definition_.name + " as frozen: " + errno_text(errno));
+}
+
+void QemuGuest::resume(Callback<Done> done) {
+    if (state_ != GuestState::running && state_ != GuestState::paused) {
+        asio::post(io_, [name = definition_.name, state = name_of(state_), done] {
+            done(fail("resuming guest " + name, "", "it is " + state, ErrorKind::refused));
+        });
+        return;
+    }
+    auto self = shared_from_this();
+    command("query-status", {}, [self, done](Result<json::value> status) {
+        if (!status) return done(status.error());
+        const json::value* running =
+            status->is_object() ? status->get_object().if_contains("running") : nullptr;
+        auto verified = [self, done](Result<std::string> word) {
+            if (!word) return done(word.error());
+            self->mark_frozen(false);
+            self->set_state(GuestState::running);
+            if (!std::exchange(self->incoming_, false)) return done(Done{});
+            // The switches must learn that its address has moved here.
+            self->command("announce-self",
+                          {{"initial", 50}, {"max", 550}, {"rounds", 5}, {"step", 50}},
+                          [done](Result<json::value>) { done(Done{}); });
+        };
+        if (running && running->is_bool() && running->get_bool()) return verified("running");
+        self->command("cont", {}, [self, verified](Result<json::value> reply) {
+            if (!reply) return verified(reply.error());
+            self->await_status({"running"}, verified);
+        });
+    });
+}
+
+// ---- the monitor ----
+
+void QemuGuest::command(const std::string& name, json::object arguments, Callback<json::value> done,
+                        Fd pass) {
+    if (qmp_) return qmp_->execute(name, std::move(arguments), kCommandLimit, done, std::move(pass));
+    asio::post(io_, [name, where = paths_.monitor(), done] {
+        done(fail("QEMU's " + name, where, "its monitor is closed", ErrorKind::unreachable));
+    });
+}
+
+void QemuGuest::set_capability(const std::string& name, bool on, Callback<Done> done) {
+    json::array capabilities{json::object{{"capability", name}, {"state", on}}};
+    command("migrate-set-capabilities", {{"capabilities", std::move(capabilities)}},
+            [done = std::move(done)](Result<json::value> reply) {
+                if (!reply) return done(reply.error());
+                done(Done{});
+            });
+}
+
+void QemuGuest::await_status(std::vector<std::string> wanted, Callback<std::string> done) {
+    poll_status(std::move(wanted), monotonic_ms() + kStatusLimit, std::move(done));
+}
+
+void QemuGuest::poll_status(std::vector<std::string> wanted, std::int64_t deadline_ms,
+                            Callback<std::string> done) {
+    command("query-status", {}, [=, self = shared_from_this()](Result<json::value> reply) {
+        if (!reply) return done(reply.error());
+        std::string status;
+        if (const json::value* word =
+                reply->is_object() ? reply->get_object().if_contains("status") : nullptr;
+            word && word->is_string()) {
+            status = std::string(word->get_string());
+        }
+        if (std::find(wanted.begin(), wanted.end(), status) != wanted.end()) return done(status);
+        if (monotonic_ms() >= deadline_ms) {
+            return done(fail("waiting for guest " + self->definition_.name, "",
+                             "QEMU says that it is " + status + ", not " + wanted.front()));
+        }
+        auto timer = std::make_shared<asio::steady_timer>(self->io_, kStatusStep);
+        timer->async_wait([=](boost::system::error_code) {
+            self->poll_status(wanted, deadline_ms, done);
+        });
+    });
+}
+
+void QemuGuest::on_event(const QmpEvent& event) {
+    if (event.name == "STOP") stopped_at_ns_ = event.at_ns;
+    if (event.name == "SHUTDOWN") {
+        const json::value* by_guest = event.data.if_contains("guest");
+        shut_down_ = by_guest && by_guest->is_bool() && by_guest->get_bool();
+    }
+    if (watcher_) {
+        auto watcher = watcher_;  // it may replace itself
+        watcher(event);
+    }
+}
+
+// Mostly its process has ended too: that tells the reason, so wait for it a little.
+void QemuGuest::on_monitor_closed(const Error& error) {
+    qmp_.reset();
+    if (ending_) return;
+    timer_.expires_after(kEndLimit);
+    timer_.async_wait([self = shared_from_this(), error](boost::system::error_code ec) {
+        if (ec || self->qmp_ || !self->process_) return;
+        log_warning("guest " + self->definition_.name + " runs on, but: " + error.text());
+        if (auto watcher = std::exchange(self->watcher_, nullptr)) watcher(error);
+    });
+}
+
+// ---- its end ----
+
+void QemuGuest::destroy(Callback<Done> done) {
+    if (!ending_) ending_.emplace();
+    if (!ending_->join(std::move(done))) return;
+    // A launch that failed may have left a QEMU all the same.
+    if (!process_) {
+        Result<void> opened = open_process();
+        (void)opened;
+    }
+    if (!process_) {
+        asio::post(io_, [self = shared_from_this()] { self->on_process_ended(); });
+        return;
+    }
+    Result<void> killed = process_->kill();
+    if (!killed) {
+        ending_->finish(killed.error());
+        ending_.reset();
+        return;
+    }
+    timer_.expires_after(kKillLimit);
+    timer_.async_wait([self = shared_from_this()](boost::system::error_code ec) {
+        if (ec || !self->ending_ || !self->process_) return;
+        Act<Done> ending = std::move(*self->ending_);
+        self->ending_.reset();
+        ending.finish(fail("destroying guest " + self->definition_.name, "",
+                           "its QEMU was killed but does not go (a dead file system?)"));
+    });
+}
+
+void QemuGuest::on_process_ended() {
+    auto self = shared_from_this();
+    process_.reset();
+    timer_.cancel();
+    if (qmp_) qmp_->close();
+    qmp_.reset();
+    const std::string reason = shut_down_ ? "it shut itself down" : last_words();
+    if (auto watcher = std::exchange(watcher_, nullptr)) {
+        watcher(fail("guest " + definition_.name, "", reason));
+    }
+    clear_host();
+    if (ending_) {
+        set_state(GuestState::absent);
+        Act<Done> ending = std::move(*ending_);
+        ending_.reset();
+        return ending.finish(Done{});
+    }
+    const bool known = state_ == GuestState::running || state_ == GuestState::paused;
+    set_state(GuestState::lost);
+    if (known && handlers_.died) handlers_.died(reason);
+}
+
+void QemuGuest::clear_host() {
+    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
+        Result<void> gone = remove_tap(tap_name(definition_.name, i));
+        if (!gone) log_warning(gone.error().text());
+    }
+    for (const std::string& path :
+         {paths_.monitor(), paths_.pid(), paths_.console(), paths_.definition(), paths_.frozen()}) {
+        unlink(path.c_str());
+    }
+}
+
+// QEMU's log ends with the reason, if it had time to write one.
+std::string QemuGuest::last_words() const {
+    Result<std::string> log = read_file(paths_.log());
+    std::string text = log ? *log : std::string();
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    text.erase(0, text.rfind('\n') + 1);
+    return "its QEMU has ended" + (text.empty() ? std::string() : ": " + text);
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,17 @@
+// Loads a guest's state into a QEMU that was launched to wait for it; it stays paused.
+//
+//     sent ── MIGRATION completed, status paused ──► loaded
+//       └── failed, monitor or process gone, deadline ──► error
+//
+// Threads: the io_context's. Keeps itself alive until it has told.
+#pragma once
+
+#include <memory>
+
+#include "vmm_bridge/qemu_guest.h"
+
+namespace grl::bridge {
+
+void load_qemu(const std::shared_ptr<QemuGuest>& guest, Fd stream, Callback<Done> done);
+
+}  // namespace grl::bridge

@@ -1,0 +1,25 @@
+// Guests of a committed line, loaded on this host and left paused.
+//
+//     reading the manifest ► verifying all images ► loading all ──► loaded
+//          └──────────────────────┴──────────────────┴─ one fails ─► undoing ─► failed, none is left
+//
+// Threads: the io_context's; files on threads of their own. Keeps itself alive until it has told.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <vector>
+
+#include "grl/config.h"
+#include "grl/message.h"
+#include "vmm_bridge/driver.h"
+#include "vmm_bridge/line_store.h"
+
+namespace grl::bridge {
+
+namespace asio = boost::asio;
+
+void restore_guests(asio::io_context& io, Driver& driver, const LineStore& store, LineId id,
+                    std::vector<GuestDefinition> guests, Callback<RestoredGuests> done);
+
+}  // namespace grl::bridge

@@ -1,0 +1,18 @@
+// The way a guest's state takes between VMM and bridge: a pair of connected stream sockets, each end
+// closed on exec. A socket and not a pipe, as QEMU writes into it three times as fast (vectors of
+// pages at once), with large buffers where the kernel lets us. Non-blocking calls; any thread.
+#pragma once
+
+#include "grl/file.h"
+#include "grl/result.h"
+
+namespace grl::bridge {
+
+struct StreamPair {
+    Fd vmm;     // to be handed to the driver
+    Fd bridge;  // to be read or written here, blocking
+};
+
+Result<StreamPair> open_stream_pair();
+
+}  // namespace grl::bridge

@@ -1,0 +1,91 @@
+#include "vmm_bridge/verbs.h"
+
+#include <algorithm>
+#include <array>
+
+namespace grl::bridge {
+
+namespace {
+
+template <class Ask, class Reply, void (Bridge::*Act)(const Ask&, Callback<Reply>)>
+constexpr Verb verb(When when) {
+    return {Ask::kType, when,
+            [](Bridge& bridge, const json::object& body, Callback<json::object> done) {
+                Result<Ask> ask = from_json<Ask>(body, Ask::kType);
+                if (!ask) return done(ask.error());
+                (bridge.*Act)(*ask, [done = std::move(done)](Result<Reply> reply) {
+                    if (!reply) return done(reply.error());
+                    done(to_json(*reply).as_object());
+                });
+            }};
+}
+
+constexpr std::array kVerbs = {
+    // Answered in this half, as it is this half that the coordinator depends on.
+    verb<Heartbeat, Done, &Bridge::heartbeat>(When::always),
+    verb<StartGuest, Done, &Bridge::start_guest>(When::always),
+    verb<DestroyGuests, Done, &Bridge::destroy_guests>(When::always),
+    verb<RestoreGuests, RestoredGuests, &Bridge::restore_guests>(When::always),
+    verb<ResumeGuests, Done, &Bridge::resume_guests>(When::always),
+    verb<PrepareLine, Done, &Bridge::prepare_line>(When::always),
+    verb<FreezeLine, FrozenLine, &Bridge::freeze_line>(When::line_prepared),
+    verb<CaptureLine, CapturedLine, &Bridge::capture_line>(When::line_frozen),
+    verb<ResumeLine, Done, &Bridge::resume_line>(When::line_captured),
+    verb<AbortLine, Done, &Bridge::abort_line>(When::always),
+    verb<CommitLine, Done, &Bridge::commit_line>(When::always),
+    verb<ListLines, LineList, &Bridge::list_lines>(When::always),
+    verb<VerifyLine, VerifiedLine, &Bridge::verify_line>(When::always),
+    verb<DeleteLine, Done, &Bridge::delete_line>(When::always),
+    verb<SweepLines, Done, &Bridge::sweep_lines>(When::always),
+};
+
+LinePart::State least(When when) {
+    switch (when) {
+        case When::always: return LinePart::State::preparing;
+        case When::line_prepared: return LinePart::State::prepared;
+        case When::line_frozen: return LinePart::State::frozen;
+        case When::line_captured: return LinePart::State::captured;
+    }
+    return LinePart::State::aborted;
+}
+
+struct OfLine {
+    LineId id;
+};
+BOOST_DESCRIBE_STRUCT(OfLine, (), (id))
+
+Result<void> allowed(const Bridge& bridge, const Verb& verb, const json::object& body) {
+    if (verb.when == When::always) return {};
+    Result<OfLine> of = from_json<OfLine>(body, std::string(verb.type));
+    if (!of) return of.error();
+    const auto part = bridge.part_of(of->id);
+    std::string why;
+    if (!part) {
+        why = "the line is not under way on this host";
+    } else if (part->state() >= LinePart::State::aborting) {
+        why = "the line was aborted here: " + part->abort_reason();
+    } else if (part->state() < least(verb.when)) {
+        why = "the line has not come so far on this host";
+    } else {
+        return {};
+    }
+    return fail(std::string(verb.type), "", why, ErrorKind::refused);
+}
+
+}  // namespace
+
+std::span<const Verb> verbs() { return kVerbs; }
+
+void run_verb(Bridge& bridge, std::string_view type, const json::object& body,
+              Callback<json::object> done) {
+    auto verb = std::find_if(kVerbs.begin(), kVerbs.end(),
+                             [&](const Verb& v) { return v.type == type; });
+    if (verb == kVerbs.end()) {
+        return done(fail("taking a request", "", "there is no such verb", ErrorKind::protocol));
+    }
+    Result<void> may = allowed(bridge, *verb, body);
+    if (!may) return done(may.error());
+    verb->act(bridge, body, std::move(done));
+}
+
+}  // namespace grl::bridge
