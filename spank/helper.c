@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,8 +20,30 @@ static long now_ms(void) {
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+void grl_command_add_word(struct grl_command* command, const char* word) {
+    const int most = (int)(sizeof command->words / sizeof command->words[0]) - 1;
+    if (command->count == most)
+        command->full = true;
+    else
+        command->words[command->count++] = word;
+}
+
+void grl_command_add(struct grl_command* command, const char* format, ...) {
+    const size_t left = sizeof command->text - command->used;
+    va_list values;
+    va_start(values, format);
+    const int length = vsnprintf(command->text + command->used, left, format, values);
+    va_end(values);
+    if (length < 0 || (size_t)length >= left) {
+        command->full = true;
+        return;
+    }
+    grl_command_add_word(command, command->text + command->used);
+    command->used += (size_t)length + 1;
+}
+
 /* The hosts' signal masks and handlers are not the child's, nor is their environment. */
-static int spawn(char* const arguments[], int answer, int life, pid_t* child) {
+static int spawn(const char* const words[], int answer, int life, pid_t* child) {
     static char* const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -38,7 +61,8 @@ static int spawn(char* const arguments[], int answer, int life, pid_t* child) {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
     posix_spawn_file_actions_adddup2(&files, 0, 1);
     posix_spawn_file_actions_adddup2(&files, 0, 2);
-    const int error = posix_spawn(child, arguments[0], &files, &attributes, arguments, environment);
+    const int error =
+        posix_spawn(child, words[0], &files, &attributes, (char* const*)words, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return error;
@@ -88,11 +112,16 @@ static void reap(pid_t child) {
     }
 }
 
-struct grl_answer_line grl_helper_run(char* const arguments[], int life, int limit_ms) {
+struct grl_answer_line grl_helper_run(const struct grl_command* command, int life, int limit_ms) {
     struct grl_answer_line answer = {.ready = false};
+    const char* const program = command->words[0];
+    if (command->full) {
+        snprintf(answer.text, sizeof answer.text, "the command line of grl-master is too long");
+        return answer;
+    }
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        snprintf(answer.text, sizeof answer.text, "no pipe to %s: %m", arguments[0]);
+        snprintf(answer.text, sizeof answer.text, "no pipe to %s: %m", program);
         return answer;
     }
     ends[1] = lift(ends[1]);
@@ -101,13 +130,13 @@ struct grl_answer_line grl_helper_run(char* const arguments[], int life, int lim
     pid_t child = -1;
     const int error = ends[1] < 0 || (life >= 0 && lifted_life < 0)
                           ? errno
-                          : spawn(arguments, ends[1], lifted_life, &child);
+                          : spawn(command->words, ends[1], lifted_life, &child);
     if (ends[1] >= 0) close(ends[1]);
     if (lifted_life >= 0) close(lifted_life);
     if (error != 0) {
         close(ends[0]);
         errno = error;
-        snprintf(answer.text, sizeof answer.text, "cannot run %s: %m", arguments[0]);
+        snprintf(answer.text, sizeof answer.text, "cannot run %s: %m", program);
         return answer;
     }
     char line[sizeof answer.text] = "";
@@ -121,11 +150,11 @@ struct grl_answer_line grl_helper_run(char* const arguments[], int life, int lim
     answer.ready = strcmp(line, "ready") == 0;
     if (answer.ready) return answer;
     if (length < 0)
-        snprintf(answer.text, sizeof answer.text, "%s did not answer within %d ms", arguments[0],
+        snprintf(answer.text, sizeof answer.text, "%s did not answer within %d ms", program,
                  limit_ms);
     else if (strncmp(line, refused, sizeof refused - 1) == 0)
         memcpy(answer.text, line + sizeof refused - 1, strlen(line) - sizeof refused + 2);
     else
-        snprintf(answer.text, sizeof answer.text, "%s ended without an answer", arguments[0]);
+        snprintf(answer.text, sizeof answer.text, "%s ended without an answer", program);
     return answer;
 }

@@ -21,10 +21,22 @@ struct grl_answer_line {
     char text[400]; /* where not ready: why, one printable line */
 };
 
-/* `arguments` begins with the program's path and ends with NULL. `life` is -1 or a read end that
- * the child gets. The direct child has ended when this returns; a daemon it left behind lives on.
- */
-struct grl_answer_line grl_helper_run(char* const arguments[], int life, int limit_ms);
+/* A command line under construction; begin with all zero. What does not fit makes it `full`. */
+struct grl_command {
+    const char* words[24]; /* ends with NULL */
+    int count;
+    char text[4096];
+    size_t used;
+    bool full;
+};
+void grl_command_add(struct grl_command* command, const char* format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* `word` stays the caller's. */
+void grl_command_add_word(struct grl_command* command, const char* word);
+
+/* The first word is the program's path. `life` is -1 or a read end that the child gets. The direct
+ * child has ended when this returns; a daemon it left behind lives on. */
+struct grl_answer_line grl_helper_run(const struct grl_command* command, int life, int limit_ms);
 
 #ifdef __cplusplus
 }

@@ -50,34 +50,23 @@ static struct grl_answer_line start_master(const struct grl_arguments* arguments
         return answer;
     }
     const unsigned limit_ms = arguments->deadline_s * 1000;
-    const struct {
-        const char* name;
-        uint32_t value;
-    } numbers[] = {
-        {"job", job},
-        {"step", step},
-        {"nodes", facts->nodes},
-        {"ranks", facts->ranks},
-        {"local-ranks", facts->local_ranks},
-        {"uid", facts->uid},
-        {"every", every_s},
-        {"limit-ms", limit_ms - limit_ms / 10},
-    };
-    enum { TEXTS = 6, NUMBERS = sizeof numbers / sizeof numbers[0] };
-    char words[TEXTS + NUMBERS][400];
-    char* command[TEXTS + NUMBERS + 1];
-    const char* munge = arguments->munge_socket != NULL ? arguments->munge_socket : "";
-    snprintf(words[0], sizeof words[0], "%s", arguments->master);
-    snprintf(words[1], sizeof words[1], "--node=%s", facts->node);
-    snprintf(words[2], sizeof words[2], "--coordinator=%s", arguments->coordinator);
-    snprintf(words[3], sizeof words[3], "--munge-socket=%s", munge);
-    snprintf(words[4], sizeof words[4], "--page=%s", page);
-    snprintf(words[5], sizeof words[5], "--log=%s", arguments->log);
-    for (int i = 0; i < NUMBERS; i++)
-        snprintf(words[TEXTS + i], sizeof words[0], "--%s=%u", numbers[i].name, numbers[i].value);
-    for (int i = 0; i < TEXTS + NUMBERS; i++) command[i] = words[i];
-    command[TEXTS + NUMBERS] = NULL;
-    answer = grl_helper_run(command, ends[0], (int)limit_ms);
+    struct grl_command command = {.count = 0};
+    grl_command_add(&command, "%s", arguments->master);
+    grl_command_add(&command, "--coordinator=%s", arguments->coordinator);
+    if (arguments->munge_socket != NULL)
+        grl_command_add(&command, "--munge-socket=%s", arguments->munge_socket);
+    grl_command_add(&command, "--job=%u", job);
+    grl_command_add(&command, "--step=%u", step);
+    grl_command_add(&command, "--node=%s", facts->node);
+    grl_command_add(&command, "--nodes=%u", facts->nodes);
+    grl_command_add(&command, "--ranks=%u", facts->ranks);
+    grl_command_add(&command, "--local-ranks=%u", facts->local_ranks);
+    grl_command_add(&command, "--uid=%u", (unsigned)facts->uid);
+    grl_command_add(&command, "--every=%u", every_s);
+    grl_command_add(&command, "--page=%s", page);
+    grl_command_add(&command, "--log=%s", arguments->log);
+    grl_command_add(&command, "--limit-ms=%u", limit_ms - limit_ms / 10);
+    answer = grl_helper_run(&command, ends[0], (int)limit_ms);
     close(ends[0]);
     if (answer.ready)
         life = ends[1];

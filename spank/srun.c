@@ -65,19 +65,19 @@ static struct grl_answer_line ask_coordinator(const struct grl_arguments* argume
         snprintf(answer.text, sizeof answer.text, "cannot learn the step's nodes from slurmctld");
         return answer;
     }
-    char job_text[16], step_text[16], limit_text[16], coordinator[300], munge[300], master[300];
     const unsigned limit_ms = arguments->deadline_s * 1000;
-    snprintf(job_text, sizeof job_text, "%u", job);
-    snprintf(step_text, sizeof step_text, "%u", step);
-    snprintf(limit_text, sizeof limit_text, "%u", limit_ms - limit_ms / 10);
-    snprintf(master, sizeof master, "%s", arguments->master);
-    snprintf(coordinator, sizeof coordinator, "%s", arguments->coordinator);
-    snprintf(munge, sizeof munge, "%s", arguments->munge_socket ? arguments->munge_socket : "");
-    char* const command[] = {
-        master,        "--check", "--coordinator", coordinator, "--munge-socket",
-        munge,         "--job",   job_text,        "--step",    step_text,
-        "--node-list", nodes,     "--limit-ms",    limit_text,  NULL};
-    answer = grl_helper_run(command, -1, (int)limit_ms);
+    struct grl_command command = {.count = 0};
+    grl_command_add(&command, "%s", arguments->master);
+    grl_command_add(&command, "--check");
+    grl_command_add(&command, "--coordinator=%s", arguments->coordinator);
+    if (arguments->munge_socket != NULL)
+        grl_command_add(&command, "--munge-socket=%s", arguments->munge_socket);
+    grl_command_add(&command, "--job=%u", job);
+    grl_command_add(&command, "--step=%u", step);
+    grl_command_add(&command, "--limit-ms=%u", limit_ms - limit_ms / 10);
+    grl_command_add(&command, "--node-list");
+    grl_command_add_word(&command, nodes);
+    answer = grl_helper_run(&command, -1, (int)limit_ms);
     free(nodes);
     return answer;
 }
