@@ -16,11 +16,12 @@ constexpr std::chrono::milliseconds kLinkLimit{2'000};
 }  // namespace
 
 Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver> driver,
-               Events events)
+               Events events, std::function<void(int)> keep_stream)
     : io_(io),
       config_(std::move(config)),
       driver_(std::move(driver)),
       events_(std::move(events)),
+      keep_stream_(std::move(keep_stream)),
       store_(config_.bridge.image_dir, config_.cluster),
       inventory_timer_(io),
       link_timer_(io) {}

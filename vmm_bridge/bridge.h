@@ -31,7 +31,9 @@ class Bridge {
         std::function<void(const GuestFailed&)> failed;
     };
 
-    Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver> driver, Events events);
+    // `keep_stream` holds a stream's reading end beyond the bridge's death (stream_keeper.h).
+    Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver> driver, Events events,
+           std::function<void(int stream)> keep_stream = {});
     void open(Callback<Done> done);
 
     // The coordinator came or went. While it is away, lines that hold guests still are given up
@@ -88,6 +90,7 @@ class Bridge {
     BridgeConfig config_;
     std::unique_ptr<Driver> driver_;
     Events events_;
+    std::function<void(int)> keep_stream_;
     LineStore store_;
     std::vector<GuestDefinition> definitions_;
     std::map<LineKey, std::shared_ptr<LinePart>> parts_;

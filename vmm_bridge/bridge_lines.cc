@@ -85,7 +85,8 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
         bytes = std::min(bytes, last->second + last->second / 3);
     }
-    part.add({header, store_.image_path(ask.id, guest), ask.capture, config_.bridge.zstd_level},
+    part.add({header, store_.image_path(ask.id, guest), ask.capture, config_.bridge.zstd_level,
+              keep_stream_},
              bytes);
     return {};
 }

@@ -75,7 +75,8 @@ class Driver {
     // Let it run: after freeze, capture or restore. Verified. Done also when it ran already.
     virtual void resume(const std::string& guest, Callback<Done> done) = 0;
 
-    // End a capture, whatever it is at, and undo prepare. A capture under way brings an error.
+    // End a capture, whatever it is at, and undo prepare. Done when nothing holds the guest any
+    // more; its stream may flow on for a while, and must be read on.
     virtual void cancel(const std::string& guest, Callback<Done> done) = 0;
 
     // Load it from `stream`, paused. On failure nothing of it is left.

@@ -86,6 +86,7 @@ void GuestCapture::start_stream(Callback<GuestCaptured> done) {
         fail_image(e.text());
         return done(e);
     }
+    if (plan_.keep) plan_.keep(stream->bridge.get());
     const unsigned attempt = ++attempt_;
     streaming_ = true;
     auto self = shared_from_this();

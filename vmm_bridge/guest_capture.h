@@ -26,6 +26,7 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
         std::string path;      // of its image
         std::string capture;   // auto, background, stop_copy
         int zstd_level = 1;
+        std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };
     struct Events {
         std::function<void(const WrittenImage&)> durable;

@@ -1,6 +1,5 @@
 // grl-bridge: the Virtual Machine Manager's side of GRL, one on each host.
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,8 +75,15 @@ Result<grl::BridgeConfig> load(const std::string& path) {
     return grl::fail("reading the configuration", path, fault, grl::ErrorKind::usage);
 }
 
-// The child listens to the network, the parent holds the rights.
+// Two children without rights, one that listens to the network and one that keeps streams alive; the
+// parent holds the rights.
 int run(const grl::BridgeConfig& config) {
+    signal(SIGPIPE, SIG_IGN);
+    Result<grl::bridge::StreamKeeper> keeper = grl::bridge::StreamKeeper::start(config.bridge.user);
+    if (!keeper) {
+        grl::log_error(keeper.error().text());
+        return 1;
+    }
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         grl::log_error("no socket for the two halves: " + grl::errno_text(errno));
@@ -85,7 +91,6 @@ int run(const grl::BridgeConfig& config) {
     }
     grl::Fd privileged(ends[0]);
     grl::Fd network(ends[1]);
-    signal(SIGPIPE, SIG_IGN);
     const pid_t child = fork();
     if (child < 0) {
         grl::log_error("the network half cannot be started: " + grl::errno_text(errno));
@@ -96,10 +101,11 @@ int run(const grl::BridgeConfig& config) {
         signal(SIGINT, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
         privileged.reset();
+        { const auto not_its = std::move(*keeper); }
         return grl::bridge::run_network_half(config, std::move(network));
     }
     network.reset();
-    return grl::bridge::run_privileged_half(config, std::move(privileged));
+    return grl::bridge::run_privileged_half(config, std::move(privileged), std::move(*keeper));
 }
 
 }  // namespace

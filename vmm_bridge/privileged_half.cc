@@ -39,12 +39,15 @@ Result<Fd> lock_run_dir(const std::string& run_dir) {
 
 class PrivilegedHalf {
   public:
-    PrivilegedHalf(asio::io_context& io, const BridgeConfig& config, Stream peer)
+    PrivilegedHalf(asio::io_context& io, const BridgeConfig& config, Stream peer,
+                   StreamKeeper keeper)
         : io_(io),
+          keeper_(std::move(keeper)),
           network_(std::make_shared<Channel>(std::move(peer), "network half")),
           signals_(io, SIGTERM, SIGINT),
           limit_(io),
-          bridge_(io, config, std::make_unique<QemuDriver>(io, config.bridge.run_dir), events()) {}
+          bridge_(io, config, std::make_unique<QemuDriver>(io, config.bridge.run_dir), events(),
+                  [this](int stream) { keeper_.keep(stream); }) {}
 
     void start() {
         signals_.async_wait([this](boost::system::error_code ec, int) {
@@ -100,6 +103,7 @@ class PrivilegedHalf {
     }
 
     asio::io_context& io_;
+    StreamKeeper keeper_;
     std::shared_ptr<Channel> network_;
     asio::signal_set signals_;
     asio::steady_timer limit_;
@@ -110,7 +114,7 @@ class PrivilegedHalf {
 
 }  // namespace
 
-int run_privileged_half(const BridgeConfig& config, Fd peer) {
+int run_privileged_half(const BridgeConfig& config, Fd peer, StreamKeeper keeper) {
     Result<Fd> lock = lock_run_dir(config.bridge.run_dir);
     if (!lock) {
         log_error(lock.error().text());
@@ -118,7 +122,7 @@ int run_privileged_half(const BridgeConfig& config, Fd peer) {
     }
     asio::io_context io(1);
     Stream stream(io, asio::generic::stream_protocol(AF_UNIX, 0), peer.release());
-    PrivilegedHalf half(io, config, std::move(stream));
+    PrivilegedHalf half(io, config, std::move(stream), std::move(keeper));
     half.start();
     io.run();
     return half.status();

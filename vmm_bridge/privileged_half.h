@@ -6,10 +6,11 @@
 
 #include "grl/config.h"
 #include "grl/file.h"
+#include "vmm_bridge/stream_keeper.h"
 
 namespace grl::bridge {
 
 // The process's exit status. `peer` leads to the network half. Guests that run go on running.
-int run_privileged_half(const BridgeConfig& config, Fd peer);
+int run_privileged_half(const BridgeConfig& config, Fd peer, StreamKeeper keeper);
 
 }  // namespace grl::bridge

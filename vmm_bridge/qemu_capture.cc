@@ -59,6 +59,7 @@ void QemuCapture::cut(std::int64_t at_ns) {
     cut_ = true;
     auto self = shared_from_this();
     handlers_.captured(at_ns);
+    if (cancelling_ && method_ == CaptureMethod::background) cancelling_->finish(Done{});
 }
 
 void QemuCapture::completed(const QmpEvent& event) {
@@ -102,12 +103,14 @@ void QemuCapture::end(Result<Done> outcome) {
     handlers_.finished(outcome);
     handlers_ = {};
     if (cancelling_) cancelling_->finish(Done{});
+    end_.finish(Done{});
 }
 
 void QemuCapture::cancel(Callback<Done> done) {
-    if (ended_) return done(Done{});
+    const bool background = method_ == CaptureMethod::background;
+    if (ended_ || (cut_ && background)) return done(Done{});
     if (!cancelling_) cancelling_.emplace();
-    if (!cancelling_->join(std::move(done))) return;
+    if (!cancelling_->join(std::move(done)) || background) return;
     arm(kSettleLimit, "it was cancelled, but QEMU did not settle");
     guest_->command("migrate_cancel", {}, [self = shared_from_this()](Result<json::value> reply) {
         if (!reply) self->end(reply.error());

@@ -4,10 +4,12 @@
 //     sent ────┤
 //              └─ stop-copy: completed, postmigrate ► cut and finished
 //     any ── failed, cancelled, deadline, monitor gone ──► error to whoever has not been told
-//     any ──cancel──► migrate_cancel ── settled ──► cancelled
+//     cancel: stop-copy ── migrate_cancel, settled ──► cancelled
+//             background ── cut ──► cancelled, but the stream goes on to its end
 //
 // Background means QEMU's background-snapshot: memory is write-protected, and QEMU 7.2 lets the guest
 // run by itself when that is done; the event RESUME is the only sign (the status "active" is early).
+// Such a migration must not be cancelled, nor its stream be closed: see stream_keeper.h.
 // Threads: the io_context's.
 #pragma once
 
@@ -30,9 +32,10 @@ class QemuCapture : public std::enable_shared_from_this<QemuCapture> {
     QemuCapture(std::shared_ptr<QemuGuest> guest, CaptureMethod method, Handlers handlers);
 
     void start(Fd stream);
-    // Done when the migration has settled; the handlers have got an error by then.
+    // Done when nothing holds the guest any more. The handlers are called all the same.
     void cancel(Callback<Done> done);
-    bool ended() const { return ended_; }
+    // Done when the stream has ended, well or not.
+    void await_end(Callback<Done> done) { end_.join(std::move(done)); }
 
   private:
     void on_event(const Result<QmpEvent>& event);
@@ -48,6 +51,7 @@ class QemuCapture : public std::enable_shared_from_this<QemuCapture> {
     Handlers handlers_;
     asio::steady_timer deadline_;
     std::optional<Act<Done>> cancelling_;
+    Act<Done> end_;
     bool cut_ = false;
     bool ended_ = false;
 };

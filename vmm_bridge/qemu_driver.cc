@@ -141,6 +141,17 @@ void QemuDriver::destroy(const std::string& name, Callback<Done> done) {
 void QemuDriver::prepare(const std::string& name, CaptureMethod method, Callback<Done> done) {
     auto guest = find("preparing", name, done);
     if (!guest) return;
+    // An aborted line's stream may still be on its way to nowhere.
+    if (auto earlier = guests_[name].capture) {
+        return earlier->await_end([this, guest, method, done = std::move(done)](Result<Done>) {
+            set_method(guest, method, done);
+        });
+    }
+    set_method(guest, method, std::move(done));
+}
+
+void QemuDriver::set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
+                            Callback<Done> done) {
     const bool background = method == CaptureMethod::background;
     guest->set_capability("background-snapshot", background,
                           [background, done = std::move(done)](Result<Done> set) {
@@ -182,11 +193,9 @@ void QemuDriver::resume(const std::string& name, Callback<Done> done) {
 void QemuDriver::cancel(const std::string& name, Callback<Done> done) {
     auto guest = find("cancelling the capture of", name, done);
     if (!guest) return;
-    auto undo = [guest, done = std::move(done)](Result<Done>) {
-        guest->set_capability("background-snapshot", false, done);
-    };
-    auto capture = guests_[name].capture;
-    capture ? capture->cancel(undo) : undo(Done{});
+    // A capture takes its capability back itself when it ends.
+    if (auto capture = guests_[name].capture) return capture->cancel(std::move(done));
+    guest->set_capability("background-snapshot", false, std::move(done));
 }
 
 // ---- restore ----

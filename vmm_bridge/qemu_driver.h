@@ -42,6 +42,8 @@ class QemuDriver : public Driver {
     std::shared_ptr<QemuGuest> add(const GuestDefinition& definition);
     void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
     void adopt_all(Callback<Done> done);
+    void set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
+                    Callback<Done> done);
 
     asio::io_context& io_;
     std::string run_dir_;

@@ -25,11 +25,17 @@ constexpr std::int64_t kStatusLimit = 5'000;  // ms
 constexpr Milliseconds kStatusStep{2};
 constexpr Milliseconds kKillLimit{20'000};
 constexpr Milliseconds kEndLimit{1'000};
+constexpr std::size_t kLastWords = 400;  // bytes
 constexpr std::uint64_t kBandwidth = 1ULL << 40;  // bytes a second: as fast as we read
 
 pid_t pid_in(const std::string& path) {
     Result<std::string> text = read_file(path, 64);
     return text ? static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10)) : 0;
+}
+
+std::string text_in(const json::value& object, const char* key) {
+    const json::value* v = object.is_object() ? object.get_object().if_contains(key) : nullptr;
+    return v && v->is_string() ? std::string(v->get_string()) : std::string();
 }
 
 }  // namespace
@@ -42,6 +48,10 @@ QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, const std
       paths_(run_dir, definition_.name),
       handlers_(std::move(handlers)),
       timer_(io) {}
+
+QemuGuest::~QemuGuest() {
+    if (qmp_) qmp_->close();
+}
 
 void QemuGuest::set_state(GuestState state) {
     if (state == state_) return;
@@ -93,6 +103,7 @@ void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> do
     if (output->status != 0) {
         std::string why = output->text;
         while (!why.empty() && why.back() == '\n') why.pop_back();
+        if (why.empty()) why = last_words();
         return end(fail("starting QEMU for guest " + definition_.name, paths_.base, why));
     }
     Result<void> opened = open_process();
@@ -171,21 +182,32 @@ void QemuGuest::adopt(Callback<Done> done) {
             self->set_state(GuestState::lost);
             return done(connected.error());
         }
-        // A capture of the bridge before us has nobody to write to.
-        self->command("migrate_cancel", {}, [self, done](Result<json::value>) {
-            self->set_capability("background-snapshot", false, [self, done](Result<Done>) {
-                self->command("query-status", {}, [self, done](Result<json::value> status) {
-                    if (!status) return done(status.error());
-                    const json::value* word = status->is_object()
-                                                  ? status->get_object().if_contains("status")
-                                                  : nullptr;
-                    self->settle_adopted(word && word->is_string()
-                                             ? std::string(word->get_string())
-                                             : std::string(),
-                                         done);
-                });
+        self->settle_capture([self, done](Result<Done> settled) {
+            if (!settled) return done(settled.error());
+            self->command("query-status", {}, [self, done](Result<json::value> status) {
+                if (!status) return done(status.error());
+                self->settle_adopted(text_in(*status, "status"), done);
             });
         });
+    });
+}
+
+// What the bridge before us was capturing when it ended: stop-and-copy is cancelled, a background
+// snapshot must run to its end (into the stream keeper), and the capability stays till then.
+void QemuGuest::settle_capture(Callback<Done> done) {
+    command("query-migrate-capabilities", {}, [self = shared_from_this(), done](Result<json::value> r) {
+        if (!r) return done(r.error());
+        bool background = false;
+        for (const auto& entry : r->is_array() ? r->get_array() : json::array()) {
+            if (text_in(entry, "capability") != "background-snapshot") continue;
+            const json::value* state = entry.get_object().if_contains("state");
+            background = state && state->is_bool() && state->get_bool();
+        }
+        if (background) {
+            return self->set_capability("background-snapshot", false,
+                                        [done](Result<Done>) { done(Done{}); });
+        }
+        self->command("migrate_cancel", {}, [done](Result<json::value>) { done(Done{}); });
     });
 }
 
@@ -249,8 +271,7 @@ void QemuGuest::resume(Callback<Done> done) {
     auto self = shared_from_this();
     command("query-status", {}, [self, done](Result<json::value> status) {
         if (!status) return done(status.error());
-        const json::value* running =
-            status->is_object() ? status->get_object().if_contains("running") : nullptr;
+        const bool runs = text_in(*status, "status") == "running";
         auto verified = [self, done](Result<std::string> word) {
             if (!word) return done(word.error());
             self->mark_frozen(false);
@@ -261,7 +282,7 @@ void QemuGuest::resume(Callback<Done> done) {
                           {{"initial", 50}, {"max", 550}, {"rounds", 5}, {"step", 50}},
                           [done](Result<json::value>) { done(Done{}); });
         };
-        if (running && running->is_bool() && running->get_bool()) return verified("running");
+        if (runs) return verified("running");
         self->command("cont", {}, [self, verified](Result<json::value> reply) {
             if (!reply) return verified(reply.error());
             self->await_status({"running"}, verified);
@@ -296,12 +317,7 @@ void QemuGuest::poll_status(std::vector<std::string> wanted, std::int64_t deadli
                             Callback<std::string> done) {
     command("query-status", {}, [=, self = shared_from_this()](Result<json::value> reply) {
         if (!reply) return done(reply.error());
-        std::string status;
-        if (const json::value* word =
-                reply->is_object() ? reply->get_object().if_contains("status") : nullptr;
-            word && word->is_string()) {
-            status = std::string(word->get_string());
-        }
+        const std::string status = text_in(*reply, "status");
         if (std::find(wanted.begin(), wanted.end(), status) != wanted.end()) return done(status);
         if (monotonic_ms() >= deadline_ms) {
             return done(fail("waiting for guest " + self->definition_.name, "",
@@ -406,7 +422,8 @@ std::string QemuGuest::last_words() const {
     Result<std::string> log = read_file(paths_.log());
     std::string text = log ? *log : std::string();
     while (!text.empty() && text.back() == '\n') text.pop_back();
-    text.erase(0, text.rfind('\n') + 1);
+    if (text.size() > kLastWords) text.erase(0, text.find('\n', text.size() - kLastWords) + 1);
+    for (char& c : text) c = c == '\n' ? ';' : c;
     return "its QEMU has ended" + (text.empty() ? std::string() : ": " + text);
 }
 

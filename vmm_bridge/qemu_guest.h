@@ -30,6 +30,10 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
 
     QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
               Handlers handlers);
+    ~QemuGuest();
+    QemuGuest(const QemuGuest&) = delete;
+    QemuGuest& operator=(const QemuGuest&) = delete;
+
     // What must be known to take over a guest of a bridge that is gone: its definition, or nothing
     // where none runs.
     static std::optional<GuestDefinition> left_behind(const std::string& run_dir,
@@ -71,6 +75,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void on_monitor_closed(const Error& error);
     void on_process_ended();
     void mark_frozen(bool frozen);
+    void settle_capture(Callback<Done> done);
     std::string last_words() const;
 
     asio::io_context& io_;
