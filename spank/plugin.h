@@ -11,9 +11,8 @@
 #include "spank/arguments.h"
 #include "spank/wish.h"
 
-#define GRL_CHECKPOINT_ENV                                                 \
-    "GRL_CHECKPOINT" /* as --grl-checkpoint, for whoever did not give that \
-                      */
+/* As --grl-checkpoint, for whoever did not give that. */
+#define GRL_CHECKPOINT_ENV "GRL_CHECKPOINT"
 /* How Slurm keeps an option of sbatch or salloc with the job, and hands it to what runs in it. */
 #define GRL_OPTION_ENV "_SLURM_SPANK_OPTION_grl_grl_checkpoint"
 #define GRL_INHERITED_ENV "SLURM_SPANK_" GRL_OPTION_ENV
