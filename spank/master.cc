@@ -210,7 +210,10 @@ void Master::tell_state() {
 void Master::state_changed() {
     if (pausing_ || !link_.up() || !told_) return;
     const StepState now = state_of_step();
-    if (now.joined == told_->joined && now.leaving == told_->leaving) return;
+    if (now.joined == told_->joined && now.leaving == told_->leaving &&
+        now.closed == told_->closed && now.generation == told_->generation) {
+        return;
+    }
     tell_state();
     pausing_ = true;
     pause_.expires_after(kStatePause);

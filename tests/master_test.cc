@@ -430,6 +430,8 @@ TEST_F(MasterTest, ARestoredMasterCatchesUpAndTellsItsOpenAttempt) {
     EXPECT_EQ(error_of(release(1, false, 1)), "");
     EXPECT_TRUE(is_open(1, Outcome::released));
     EXPECT_EQ(words->generation, 1U);
+    EXPECT_TRUE(until([&] { return states.back().closed; })) << "it has told otherwise before";
+    EXPECT_EQ(states.back().generation, 1U);
 }
 
 TEST_F(MasterTest, BeatsTenTimesASecondWhileShut) {
