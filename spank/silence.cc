@@ -115,7 +115,7 @@ Standing judge_silence(const std::vector<RankWords>& ranks, const ProofCopy& pro
 
 std::string who_is_not_silent(const std::vector<RankWords>& ranks, const ProofCopy& proof,
                               std::uint32_t attempt, const std::string& node) {
-    const std::string line = list(ranks, node, [&](const RankWords& rank) -> std::string {
+    std::string line = list(ranks, node, [&](const RankWords& rank) -> std::string {
         if (quiet(rank, attempt)) return {};
         if (rank.state != RankState::draining) return describe(rank.state);
         std::string fact = std::string(describe(rank.state)) + ", " + describe(rank.call);
