@@ -44,7 +44,7 @@ std::vector<std::string> split(const std::string& text) {
 std::string fault(const MasterOptions& o) {
     if (o.facts.job == 0) return "--job is missing";
     if (o.limit.count() < 100) return "--limit-ms must be 100 or more";
-    if (o.check) return o.node_list.empty() ? "--node-list is missing" : "";
+    if (o.check) return o.node_list.empty() ? "--nodes is missing" : "";
     if (o.facts.node.empty()) return "--node is missing";
     if (o.page.empty() || o.page[0] != '/') return "--page must be an absolute path";
     if (o.facts.local_ranks == 0 || o.facts.local_ranks > kMostLocalRanks) {
@@ -53,7 +53,7 @@ std::string fault(const MasterOptions& o) {
     if (o.facts.ranks < o.facts.local_ranks || o.facts.ranks > kMostRanks) {
         return "--ranks must be --local-ranks to " + std::to_string(kMostRanks);
     }
-    return o.facts.nodes == 0 ? "--nodes is missing" : "";
+    return o.facts.nodes == 0 ? "--node-count is missing" : "";
 }
 
 }  // namespace
@@ -63,16 +63,23 @@ Result<MasterOptions> parse_master_options(int argc, const char* const argv[]) {
     std::string coordinator, node_list;
     std::uint32_t limit_ms = 5000;
     po::options_description all("grl-master, started by spank_grl.so");
-    all.add_options()("check", po::bool_switch(&o.check), "")(
-        "foreground", po::bool_switch(&o.foreground), "")("coordinator",
-                                                          po::value(&coordinator)->required(), "")(
-        "munge-socket", po::value(&o.munge_socket), "")("job", number(o.facts.job), "")(
-        "step", number(o.facts.step), "")("node", po::value(&o.facts.node), "")(
-        "nodes", number(o.facts.nodes), "")("ranks", number(o.facts.ranks), "")(
-        "local-ranks", number(o.facts.local_ranks), "")("uid", number(o.facts.uid), "")(
-        "every", number(o.facts.every_s), "")("node-list", po::value(&node_list), "")(
-        "page", po::value(&o.page), "")("log", po::value(&o.log), "")("limit-ms", number(limit_ms),
-                                                                      "");
+    auto add = all.add_options();
+    add("check", po::bool_switch(&o.check), "");
+    add("foreground", po::bool_switch(&o.foreground), "");
+    add("coordinator", po::value(&coordinator)->required(), "");
+    add("munge-socket", po::value(&o.munge_socket), "");
+    add("job", number(o.facts.job), "");
+    add("step", number(o.facts.step), "");
+    add("nodes", po::value(&node_list), "");  // of a check, with commas between
+    add("node", po::value(&o.facts.node), "");
+    add("node-count", number(o.facts.nodes), "");
+    add("ranks", number(o.facts.ranks), "");
+    add("local-ranks", number(o.facts.local_ranks), "");
+    add("uid", number(o.facts.uid), "");
+    add("every", number(o.facts.every_s), "");
+    add("page", po::value(&o.page), "");
+    add("log", po::value(&o.log), "");
+    add("limit-ms", number(limit_ms), "");
     try {  // program_options throws
         po::variables_map values;
         po::store(po::command_line_parser(argc, argv)

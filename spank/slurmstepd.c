@@ -58,7 +58,7 @@ static struct grl_answer_line start_master(const struct grl_arguments* arguments
     grl_command_add(&command, "--job=%u", job);
     grl_command_add(&command, "--step=%u", step);
     grl_command_add(&command, "--node=%s", facts->node);
-    grl_command_add(&command, "--nodes=%u", facts->nodes);
+    grl_command_add(&command, "--node-count=%u", facts->nodes);
     grl_command_add(&command, "--ranks=%u", facts->ranks);
     grl_command_add(&command, "--local-ranks=%u", facts->local_ranks);
     grl_command_add(&command, "--uid=%u", (unsigned)facts->uid);

@@ -75,7 +75,7 @@ static struct grl_answer_line ask_coordinator(const struct grl_arguments* argume
     grl_command_add(&command, "--job=%u", job);
     grl_command_add(&command, "--step=%u", step);
     grl_command_add(&command, "--limit-ms=%u", limit_ms - limit_ms / 10);
-    grl_command_add(&command, "--node-list");
+    grl_command_add(&command, "--nodes");
     grl_command_add_word(&command, nodes);
     answer = grl_helper_run(&command, -1, (int)limit_ms);
     free(nodes);

@@ -142,7 +142,7 @@ Result<MasterOptions> options(std::vector<const char*> words) {
 
 TEST(MasterOptions, OfAStepAreRead) {
     auto o = options({"--node=g1", "--coordinator=ctl:7410", "--munge-socket=/m", "--page=/p",
-                      "--log=/l", "--job=7", "--step=2", "--nodes=3", "--ranks=6",
+                      "--log=/l", "--job=7", "--step=2", "--node-count=3", "--ranks=6",
                       "--local-ranks=2", "--uid=1000", "--every=60", "--limit-ms=4500"});
     ASSERT_TRUE(o) << o.error().text();
     EXPECT_EQ(o->coordinator.port, 7410);
@@ -156,7 +156,7 @@ TEST(MasterOptions, OfAStepAreRead) {
 
 TEST(MasterOptions, OfACheckAreRead) {
     auto o = options({"--check", "--coordinator", "ctl:7410", "--munge-socket", "", "--job", "7",
-                      "--step", "0", "--node-list", "g1,g2,g10"});
+                      "--step", "0", "--nodes", "g1,g2,g10"});
     ASSERT_TRUE(o) << o.error().text();
     EXPECT_TRUE(o->check);
     EXPECT_EQ(o->node_list, (std::vector<std::string>{"g1", "g2", "g10"}));
@@ -167,15 +167,15 @@ TEST(MasterOptions, BadOnesAreRefused) {
         {},
         {"--coordinator=ctl"},
         {"--coordinator=c:1", "--job=1", "--check"},
-        {"--coordinator=c:1", "--job=-1", "--check", "--node-list=a"},
-        {"--coordinator=c:1", "--job=4294967296", "--check", "--node-list=a"},
-        {"--coordinator=c:1", "--job=1", "--check", "--node-list=a", "--odd"},
-        {"--coordinator=c:1", "--job=1", "--check", "--node-list=a", "word"},
-        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=p", "--nodes=1", "--ranks=1",
+        {"--coordinator=c:1", "--job=-1", "--check", "--nodes=a"},
+        {"--coordinator=c:1", "--job=4294967296", "--check", "--nodes=a"},
+        {"--coordinator=c:1", "--job=1", "--check", "--nodes=a", "--odd"},
+        {"--coordinator=c:1", "--job=1", "--check", "--nodes=a", "word"},
+        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=p", "--node-count=1", "--ranks=1",
          "--local-ranks=1"},
-        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=/p", "--nodes=1", "--ranks=1",
+        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=/p", "--node-count=1", "--ranks=1",
          "--local-ranks=2"},
-        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=/p", "--nodes=1", "--ranks=9999",
+        {"--coordinator=c:1", "--job=1", "--node=g1", "--page=/p", "--node-count=1", "--ranks=9999",
          "--local-ranks=9999"},
     };
     for (const auto& words : all) EXPECT_FALSE(options(words)) << testing::PrintToString(words);
@@ -254,7 +254,7 @@ TEST(MasterProgram, EndsWithItsLifePipeAndRemovesThePage) {
     ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
     grl_command command{};
     for (const char* word :
-         {"./grl-master", "--coordinator=127.0.0.1:9", "--job=1", "--node=g1", "--nodes=1",
+         {"./grl-master", "--coordinator=127.0.0.1:9", "--job=1", "--node=g1", "--node-count=1",
           "--ranks=1", "--local-ranks=1", "--limit-ms=20000", "--log=/dev/null"}) {
         grl_command_add_word(&command, word);
     }
@@ -278,7 +278,7 @@ TEST(MasterProgram, RefusesWithinItsLimit) {
     for (const char* mode : {"--check", "--every=0"}) {
         grl_command command{};
         for (const char* word : {"./grl-master", mode, "--coordinator=127.0.0.1:9", "--job=1",
-                                 "--node=g1", "--node-list=g1", "--nodes=1", "--ranks=1",
+                                 "--node=g1", "--nodes=g1", "--node-count=1", "--ranks=1",
                                  "--local-ranks=1", "--limit-ms=300", "--log=/dev/null"}) {
             grl_command_add_word(&command, word);
         }
