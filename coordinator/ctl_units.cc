@@ -31,7 +31,7 @@ std::string bytes_text(std::uint64_t bytes) {
 }
 
 std::string mib_text(std::uint64_t mib) {
-    return bytes_text(mib << 20);
+    return mib < 1024 ? std::to_string(mib) + " MiB" : bytes_text(mib << 20);
 }
 
 std::string ms_text(double ms) {

@@ -62,7 +62,8 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
     if (!read) return refuse(read.error().text());
     const StepState& said = *read;
     if (said.node != node) return refuse("it speaks for " + said.node);
-    const auto restore = restores_.of(said.job);
+    auto restore = restores_.of(said.job);
+    if (restore && restore->machine().over()) restore.reset();
     if (restore && !restore->machine().takes_masters()) {
         return channel->close(fail("serving a master", node, "its job is rolled back"), true);
     }

@@ -53,20 +53,26 @@ struct Run : std::enable_shared_from_this<Run> {
           done(std::move(then)) {}
 
     void start() {
-        exit.async_wait(
-            asio::posix::stream_descriptor::wait_read,
-            [self = shared_from_this()](const boost::system::error_code&) { self->ended(); });
         deadline.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
             if (ec) return;
             self->late = true;
             kill(-self->pid, SIGKILL);
         });
+        wait();
     }
 
-    void ended() {
+    // Asio may say "readable" once for nothing, where a descriptor's number was used before.
+    void wait() {
+        exit.async_wait(asio::posix::stream_descriptor::wait_read,
+                        [self = shared_from_this()](const boost::system::error_code&) {
+                            int status = 0;
+                            if (waitpid(self->pid, &status, WNOHANG) == 0) return self->wait();
+                            self->ended(status);
+                        });
+    }
+
+    void ended(int status) {
         deadline.cancel();
-        int status = 0;
-        waitpid(pid, &status, 0);
         if (late) return done(fail("running " + name, "", "it did not end in time"));
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return done({});
         const std::string how = WIFEXITED(status)

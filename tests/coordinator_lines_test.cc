@@ -1,0 +1,415 @@
+// Lines from request to commit, with made-up bridges and masters over real channels. What fails is
+// first: after it the job runs and the earlier line stands.
+#include <gtest/gtest.h>
+
+#include "tests/coordinator_world.h"
+
+namespace grl::coordinator {
+namespace {
+
+struct CoordinatorLines : testing::Test {
+    World w;
+
+    // The line failed with `why` in it; everyone was told, nothing of it is left.
+    void expect_undone(const Result<LineReport>& line, const std::string& why, int aborts) {
+        ASSERT_FALSE(line) << "the line was committed";
+        EXPECT_EQ(line.error().kind, ErrorKind::failed);
+        EXPECT_NE(line.error().why.find(why), std::string::npos) << line.error().why;
+        int told = 0;
+        for (const auto& [name, b] : w.bridges) told += w.count(name + " abort_line");
+        EXPECT_EQ(told, aborts);
+        EXPECT_TRUE(w.coordinator->lines().all().empty());
+    }
+    void expect_released(bool aborted) {
+        for (const char* g : {"g1", "g2", "g3"}) {
+            ASSERT_FALSE(w.master(g).releases.empty()) << g;
+            EXPECT_EQ(w.master(g).releases.back().aborted, aborted) << g;
+            EXPECT_TRUE(w.master(g).state.closed) << g;
+        }
+    }
+    // And the next line is good.
+    void expect_next_is_good() {
+        auto line = w.line();
+        ASSERT_TRUE(line) << line.error().text();
+        EXPECT_EQ(line->phase, Phase::done);
+        expect_released(false);
+    }
+};
+
+TEST_F(CoordinatorLines, ABridgeThatDiesInCaptureAbortsAll) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").late.insert(CaptureLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 capture_line") == 2; }));
+    w.bridge("h2").die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    expect_undone(*outcome, "host h2 is lost", 2);
+    for (const char* g : {"g1", "g3"}) EXPECT_TRUE(w.master(g).releases.back().aborted);
+    EXPECT_EQ(w.directory.size(), 1U);
+}
+
+TEST_F(CoordinatorLines, AMasterThatNeverFallsSilentAbortsAtTheDeadline) {
+    w.ready();
+    w.master("g3").silent = false;
+    auto line = w.line();
+    expect_undone(line, "drain took longer than 300 ms: no answer from node g3", 3);
+    expect_released(true);
+    EXPECT_EQ(w.count("h1 freeze_line"), 0);
+    w.master("g3").silent = true;
+    expect_next_is_good();
+    EXPECT_EQ(w.master("g1").releases.back().attempt, 2U);
+}
+
+TEST_F(CoordinatorLines, AMasterThatSaysNoAbortsWithItsReason) {
+    w.ready();
+    w.master("g2").refuses = "rank 3 is finalising";
+    expect_undone(w.line(), "rank 3 is finalising", 3);
+    w.master("g2").refuses.clear();
+    expect_next_is_good();
+}
+
+TEST_F(CoordinatorLines, AMasterThatIsLostInDrainAborts) {
+    w.ready();
+    w.master("g2").silent = false;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("g2 drain") == 1; }));
+    w.master("g2").die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    expect_undone(*outcome, "g2 is lost", 3);
+}
+
+TEST_F(CoordinatorLines, ProofsThatDifferAbort) {
+    w.ready();
+    w.master("g2").issued = 101;
+    expect_undone(w.line(), "differ", 3);
+    expect_released(true);
+}
+
+TEST_F(CoordinatorLines, NoGuestIsCapturedBeforeAllAreStopped) {
+    w.ready();
+    w.bridge("h3").late.insert(FreezeLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h3 freeze_line") == 1; }));
+    w.settle(100);
+    EXPECT_EQ(w.count("h1 frozen"), 1);
+    EXPECT_EQ(w.count("h1 capture_line"), 0);
+    EXPECT_EQ(w.count("h1 resume_line"), 0);
+    w.bridge("h3").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_TRUE(*outcome);
+    for (const char* h : {"h1", "h2", "h3"}) {
+        EXPECT_GT(w.place_of(std::string(h) + " capture_line"), w.place_of("h3 frozen"));
+    }
+}
+
+TEST_F(CoordinatorLines, ABridgeThatSaysNoInPrepareLeavesTheRanksAlone) {
+    w.ready();
+    w.bridge("h1").refuse[PrepareLine::kType] = fail("opening images", "h1", "no space left");
+    expect_undone(w.line(), "no space left", 3);
+    EXPECT_EQ(w.count("g1 drain"), 0);
+    EXPECT_TRUE(w.master("g1").releases.empty());
+}
+
+TEST_F(CoordinatorLines, AFreezeThatFailsLetsTheJobGo) {
+    w.ready();
+    w.bridge("h2").refuse[FreezeLine::kType] = fail("stopping g2", "h2", "QMP is silent");
+    expect_undone(w.line(), "QMP is silent", 3);
+    expect_released(true);
+    w.bridge("h2").refuse.clear();
+    expect_next_is_good();
+}
+
+TEST_F(CoordinatorLines, AnImageThatFailsAfterTheReleaseAbortsOnlyTheCommit) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").no_image.insert("g2");
+    w.bridge("h2").images_late = true;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] {
+        auto run = w.coordinator->lines().of(kJob);
+        return run && run->machine().state() == LineState::images;
+    }));
+    expect_released(false);
+    w.bridge("h2").durable(2);
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    expect_undone(*outcome, "image of guest g2: no space left", 3);
+    expect_released(false);
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_EQ(w.directory.count({kJob, 2}), 0U);
+}
+
+TEST_F(CoordinatorLines, AnImageThatFailsWhileTheJobStandsStillFailsTheLine) {
+    w.ready();
+    w.bridge("h2").no_image.insert("g2");
+    auto line = w.line();
+    ASSERT_FALSE(line);
+    EXPECT_NE(line.error().why.find("no space left"), std::string::npos);
+    EXPECT_TRUE(w.directory.empty());
+}
+
+TEST_F(CoordinatorLines, AGuestThatDiesInCaptureAborts) {
+    w.ready();
+    w.bridge("h2").late.insert(CaptureLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 capture_line") == 1; }));
+    w.bridge("h2").channel->send(GuestDied{"g2", "QEMU ended with signal 9"});
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    expect_undone(*outcome, "guest g2 died: QEMU ended with signal 9", 3);
+}
+
+TEST_F(CoordinatorLines, AHostThatIsLostAfterItsImagesAreDurableDoesNotCostTheLine) {
+    w.ready();
+    w.bridge("h3").images_late = true;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] {
+        auto run = w.coordinator->lines().of(kJob);
+        return run && run->machine().state() == LineState::images &&
+               run->report().guests[1].durable;
+    }));
+    w.bridge("h2").die();
+    w.settle();
+    w.bridge("h3").durable(1);
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+}
+
+TEST_F(CoordinatorLines, TheManifestIsWrittenByTheNextBridgeIfTheFirstIsLost) {
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) w.bridge(h).mute.insert(CommitLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    auto asked = [&]() -> std::string {
+        for (const char* h : {"h1", "h2", "h3", "h4"}) {
+            if (w.count(std::string(h) + " commit_line") == 1) return h;
+        }
+        return "";
+    };
+    ASSERT_TRUE(w.until([&] { return !asked().empty(); }));
+    const std::string first = asked();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) w.bridge(h).mute.clear();
+    w.bridge(first).die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+    EXPECT_EQ(w.directory.size(), 1U);
+}
+
+TEST_F(CoordinatorLines, AManifestThatCannotBeWrittenIsErased) {
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) {
+        w.bridge(h).refuse[CommitLine::kType] = fail("writing the manifest", h, "read-only");
+    }
+    auto line = w.line();
+    expect_undone(line, "read-only", 3);
+    int deletes = 0;
+    for (const char* h : {"h1", "h2", "h3", "h4"})
+        deletes += w.count(std::string(h) + " delete_line");
+    EXPECT_EQ(deletes, 1);
+    expect_released(false);
+}
+
+TEST_F(CoordinatorLines, ALineIsCommitted) {
+    w.ready();
+    auto line = w.line();
+    ASSERT_TRUE(line) << line.error().text();
+    EXPECT_EQ(line->line, 1U);
+    EXPECT_EQ(line->phase, Phase::done);
+    EXPECT_EQ(line->proof.ranks, 6U);
+    EXPECT_EQ(line->guests.size(), 3U);
+    EXPECT_GT(line->pause_ms, 0);
+    EXPECT_GT(line->drain_ms, 0);
+    std::vector<Phase> phases;
+    for (const PhaseTime& p : line->phases) phases.push_back(p.phase);
+    EXPECT_EQ(phases,
+              (std::vector<Phase>{Phase::request, Phase::prepare, Phase::drain, Phase::silence,
+                                  Phase::capture, Phase::release, Phase::commit}));
+    expect_released(false);
+    auto manifest = from_json<Manifest>(w.directory.at({kJob, 1}), "manifest");
+    ASSERT_TRUE(manifest);
+    EXPECT_TRUE(check_manifest(*manifest));
+    EXPECT_EQ(manifest->attempt, 1U);
+    EXPECT_EQ(manifest->uid, kUser);
+    EXPECT_EQ(manifest->guests[0].host, "h1");
+    EXPECT_EQ(w.count("h4 prepare_line"), 0);
+}
+
+TEST_F(CoordinatorLines, OldLinesAreRetired) {
+    w.ready();
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.until([&] { return w.directory.size() == 2; }));
+    EXPECT_EQ(w.directory.count({kJob, 3}), 1U);
+    EXPECT_EQ(w.directory.count({kJob, 4}), 1U);
+}
+
+TEST_F(CoordinatorLines, RequestsAreJoinedOrWait) {
+    w.ready();
+    w.bridge("h2").images_late = true;
+    int done = 0;
+    std::set<std::uint32_t> lines;
+    auto ask = [&] {
+        w.coordinator->lines().request(kJob, {{}, [&](Result<LineReport> r) {
+                                                  ++done;
+                                                  if (r) lines.insert(r->line);
+                                              }});
+    };
+    ask();
+    ask();  // joins: the cut lies ahead
+    ASSERT_TRUE(w.until([&] {
+        auto run = w.coordinator->lines().of(kJob);
+        return run && run->machine().state() == LineState::images;
+    }));
+    ask();  // waits for the next
+    ask();
+    w.bridge("h2").images_late = false;
+    w.bridge("h2").durable(1);
+    ASSERT_TRUE(w.until([&] { return done == 4; }));
+    EXPECT_EQ(lines, (std::set<std::uint32_t>{1, 2}));
+    EXPECT_EQ(w.directory.size(), 2U);
+}
+
+TEST_F(CoordinatorLines, AJobThatCannotTakeOneIsPutOffWithTheReason) {
+    EXPECT_EQ(w.line().error().kind, ErrorKind::not_found);
+    w.ready();
+    w.master("g2").state.joined = 1;
+    w.master("g2").tell();
+    w.settle();
+    auto line = w.line();
+    ASSERT_FALSE(line);
+    EXPECT_EQ(line.error().kind, ErrorKind::refused);
+    EXPECT_EQ(line.error().why, "on g2 1 of 2 ranks have initialised");
+    w.master("g2").state.joined = 2;
+    w.master("g2").state.leaving = 1;
+    w.master("g2").tell();
+    w.settle();
+    EXPECT_EQ(w.line().error().why, "ranks on g2 are finalising or have ended");
+    w.master("g2").state.leaving = 0;
+    w.master("g2").tell();
+    w.slurm->jobs[kJob].sharing = "job 12 shares node g2 with job 11: ask for --exclusive";
+    w.settle();
+    EXPECT_EQ(w.line().error().why, "job 12 shares node g2 with job 11: ask for --exclusive");
+    w.slurm->jobs[kJob].sharing.clear();
+    auto good = w.line();
+    ASSERT_TRUE(good);
+    EXPECT_EQ(good->line, 1U);  // what is put off takes no number
+}
+
+TEST_F(CoordinatorLines, TheTimerTakesLines) {
+    for (const char* g : {"g1", "g2", "g3"}) w.master(g).state.every_s = 1;
+    w.ready();
+    EXPECT_TRUE(w.until([&] { return w.directory.size() == 2; }));
+}
+
+TEST_F(CoordinatorLines, AMasterSpeaksForItsOwnNodeOnly) {
+    w.ready();
+    FakeMaster& liar = *(w.masters["x"] = std::make_unique<FakeMaster>(w, "g2"));
+    liar.state = w.master("g2").state;
+    liar.origin_host = 3;  // root of g3 calls itself g2
+    liar.connect();
+    w.settle();
+    EXPECT_FALSE(liar.channel->is_open());
+    liar.origin_host = 0;
+    liar.uid = kUser;
+    liar.connect();
+    w.settle();
+    EXPECT_FALSE(liar.channel->is_open());
+    liar.uid = 0;
+    liar.state.node = "g1";
+    liar.connect();
+    w.settle();
+    EXPECT_FALSE(liar.channel->is_open());
+    FakeMaster stranger(w, "g9");
+    stranger.connect();
+    w.settle();
+    EXPECT_FALSE(stranger.channel->is_open());
+    EXPECT_TRUE(w.line());
+}
+
+// A guest that stands still for long loses its connection; the line goes on.
+TEST_F(CoordinatorLines, AMasterMayBeAwayWhileItsGuestStandsStill) {
+    w.ready();
+    w.bridge("h2").late.insert(CaptureLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 capture_line") == 1; }));
+    w.master("g2").die();
+    w.settle();
+    w.bridge("h2").let();
+    ASSERT_TRUE(w.until([&] { return w.count("h2 resume_line") == 1; }));
+    w.settle();
+    EXPECT_FALSE(outcome.has_value());
+    w.master("g2").connect();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+    expect_released(false);
+}
+
+TEST_F(CoordinatorLines, StoppingAbortsTheLine) {
+    w.ready();
+    w.master("g2").silent = false;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("g2 drain") == 1; }));
+    bool stopped = false;
+    w.coordinator->stop([&] { stopped = true; });
+    ASSERT_TRUE(w.until([&] { return stopped; }));
+    expect_released(true);
+}
+
+// ---- the coordinator's own restart ----
+
+TEST_F(CoordinatorLines, ARestartBetweenLinesGoesOn) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.stop();
+    w.start();
+    for (auto& [name, b] : w.bridges) b->connect();
+    w.settle();
+    w.job_here();
+    auto line = w.line();
+    ASSERT_TRUE(line) << line.error().text();
+    EXPECT_EQ(line->line, 2U);
+    EXPECT_EQ(w.master("g1").releases.back().attempt, 2U);
+}
+
+TEST_F(CoordinatorLines, ARestartInMidLineOpensTheGates) {
+    w.ready();
+    w.bridge("h2").late.insert(CaptureLine::kType);
+    w.coordinator->lines().request(kJob, {{}, [](auto) {}});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 capture_line") == 1; }));
+    w.stop();
+    w.bridge("h2").waiting.clear();
+    w.bridge("h2").late.clear();
+    w.start();
+    for (auto& [name, b] : w.bridges) b->connect();
+    w.settle();
+    w.job_here();
+    expect_released(true);
+    EXPECT_GE(w.count("h1 sweep_lines"), 1);
+    auto line = w.line();
+    ASSERT_TRUE(line) << line.error().text();
+    EXPECT_EQ(line->line, 2U);
+}
+
+TEST_F(CoordinatorLines, ALostCatalogIsFilledFromTheManifests) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.line());
+    w.stop();
+    std::filesystem::remove(w.config.coordinator.catalog);
+    w.start();
+    for (auto& [name, b] : w.bridges) b->connect();
+    w.settle();
+    w.job_here();
+    auto line = w.line();
+    ASSERT_TRUE(line) << line.error().text();
+    EXPECT_EQ(line->line, 3U);
+}
+
+}  // namespace
+}  // namespace grl::coordinator

@@ -1,0 +1,360 @@
+// Restores, and what grlctl and the plugin may ask. What fails is first.
+#include <gtest/gtest.h>
+
+#include "coordinator/program.h"
+#include "tests/coordinator_world.h"
+
+namespace grl::coordinator {
+namespace {
+
+struct CoordinatorRestore : testing::Test {
+    World w;
+
+    void with_fence(const std::string& script) {
+        const std::string path = w.dir + "/fence";
+        std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
+        std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+        w.config.coordinator.fence_program = path;
+        w.stop();
+        w.start();
+    }
+    void lose(const std::string& host) {
+        w.bridge(host).die();
+        ASSERT_TRUE(w.until([&] { return w.coordinator->hosts().find(host)->lost; }));
+    }
+    void expect_generation(std::uint32_t generation) {
+        for (const char* g : {"g1", "g2", "g3"}) {
+            EXPECT_EQ(w.master(g).state.generation, generation) << g;
+            EXPECT_TRUE(w.master(g).state.closed) << g;
+        }
+    }
+    bool runs(const std::string& guest, const std::string& host) {
+        return w.bridge(host).has(guest, GuestState::running);
+    }
+};
+
+TEST_F(CoordinatorRestore, ALostHostWithoutAFenceProgramIsRefused) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::refused);
+    EXPECT_NE(r.error().why.find("set coordinator.fence_program"), std::string::npos);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, AFenceThatFailsIsRefusedWithItsReason) {
+    with_fence("exit 3");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("it ended with exit 3"), std::string::npos) << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, WithoutRoomNothingIsTurnedOffOrDestroyed) {
+    with_fence("touch $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    for (const char* h : {"h1", "h3", "h4"}) {
+        w.bridge(h).inventory.memory_free_mib = 100;
+        w.bridge(h).tell_inventory();
+    }
+    lose("h2");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("no host can take guest g2"), std::string::npos) << r.error().why;
+    EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, AJobThatHasEndedIsNotRestored) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.slurm->jobs[kJob].running = false;
+    w.slurm->jobs[kJob].state = "COMPLETED";
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("COMPLETED"), std::string::npos);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, AnImageThatDoesNotLoadLeavesNoHalves) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").refuse[RestoreGuests::kType] = fail("restoring g2", "h2", "its digest differs");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("its digest differs"), std::string::npos);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 2);  // before, and of the half that stood
+    EXPECT_EQ(w.count("h1 resume_guests"), 0);
+    EXPECT_TRUE(w.bridge("h1").has("g1", GuestState::absent));
+    w.bridge("h2").refuse.clear();
+    auto again = w.restore();
+    ASSERT_TRUE(again) << again.error().text();
+    expect_generation(1);
+}
+
+TEST_F(CoordinatorRestore, AHostThatIsLostWhileItLoadsEndsTheRestore) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").mute.insert(RestoreGuests::kType);
+    std::optional<Result<RestoreReport>> outcome;
+    w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 restore_guests") == 1; }));
+    w.bridge("h2").die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_FALSE(*outcome);
+    EXPECT_NE(outcome->error().why.find("h2"), std::string::npos);
+    EXPECT_TRUE(w.bridge("h1").has("g1", GuestState::absent));
+}
+
+TEST_F(CoordinatorRestore, AMasterThatDoesNotComeBackIsSaid) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.master("g3").origin_host = 77;
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("rejoin"), std::string::npos) << r.error().why;
+    EXPECT_TRUE(runs("g1", "h1"));  // the job may be running: it is left alone
+}
+
+TEST_F(CoordinatorRestore, WithoutALineThereIsNothingToGoBackTo) {
+    w.ready();
+    EXPECT_EQ(w.restore().error().kind, ErrorKind::not_found);
+    EXPECT_EQ(w.restore(7).error().kind, ErrorKind::not_found);
+}
+
+TEST_F(CoordinatorRestore, APlainRollback) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.line());
+    auto r = w.restore(2);
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->line, 2U);
+    EXPECT_EQ(r->generation, 1U);
+    EXPECT_EQ(r->stages, (std::vector<std::string>{"wait", "check", "fence", "destroy", "place",
+                                                   "restore", "raise", "resume", "rejoin"}));
+    expect_generation(1);
+    for (int i = 1; i <= 3; ++i) {
+        EXPECT_TRUE(runs("g" + std::to_string(i), "h" + std::to_string(i)));
+    }
+    EXPECT_EQ(w.master("g1").releases.back().line, 2U);
+    EXPECT_FALSE(w.master("g1").releases.back().aborted);
+    auto next = w.line();
+    ASSERT_TRUE(next) << next.error().text();
+    EXPECT_EQ(next->line, 4U);  // numbers are not used again
+    EXPECT_EQ(next->generation, 1U);
+    EXPECT_EQ(w.master("g1").releases.back().attempt, 3U);  // attempts go back with the guests
+}
+
+TEST_F(CoordinatorRestore, TheSpareTakesTheGuestOfADeadHost) {
+    with_fence("echo $1 >> $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    expect_generation(1);
+    EXPECT_TRUE(runs("g1", "h1"));
+    EXPECT_TRUE(runs("g2", "h4"));
+    EXPECT_TRUE(runs("g3", "h3"));
+    std::string fenced;
+    std::getline(std::ifstream(w.dir + "/fence.ran") >> std::ws, fenced);
+    EXPECT_EQ(fenced, "h2");
+    EXPECT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, SeveralHostsMayDie) {
+    with_fence("exit 0");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    lose("h3");
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_TRUE(runs("g2", "h4"));
+    EXPECT_TRUE(runs("g3", "h1") || runs("g3", "h4"));
+}
+
+TEST_F(CoordinatorRestore, ARestartedCoordinatorStillFencesTheHost) {
+    with_fence("echo $1 >> $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").die();
+    w.stop();
+    w.start();
+    for (const char* h : {"h1", "h3", "h4"}) w.bridge(h).connect();
+    w.settle();
+    auto r = w.restore();  // waits until h2 has been away for long enough
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_TRUE(runs("g2", "h4"));
+    EXPECT_TRUE(std::filesystem::exists(w.dir + "/fence.ran"));
+}
+
+TEST_F(CoordinatorRestore, GenerationsCount) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.restore());
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->generation, 2U);
+    expect_generation(2);
+}
+
+TEST_F(CoordinatorRestore, ALineOnItsWayIsNotInTheWay) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.master("g2").silent = false;
+    std::optional<Result<LineReport>> line;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { line = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("g2 drain") == 2; }));
+    w.master("g2").silent = true;
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    ASSERT_TRUE(line.has_value());
+    EXPECT_NE(line->error().why.find("restore"), std::string::npos);
+}
+
+TEST_F(CoordinatorRestore, LinesWaitForTheRestore) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").late.insert(RestoreGuests::kType);
+    std::optional<Result<RestoreReport>> outcome;
+    w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 restore_guests") == 1; }));
+    EXPECT_FALSE(w.line());
+    EXPECT_EQ(w.restore().error().kind, ErrorKind::refused);
+    w.bridge("h2").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+}
+
+TEST_F(CoordinatorRestore, ASilentBridgeIsFoundOut) {
+    w.ready();
+    w.bridge("h2").mute.insert(Heartbeat::kType);
+    EXPECT_TRUE(w.until([&] { return w.coordinator->hosts().find("h2")->lost; }));
+    EXPECT_FALSE(w.coordinator->hosts().find("h1")->lost);
+}
+
+// ---- who may ask what ----
+
+TEST_F(CoordinatorRestore, StrangersMayLookOnly) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    const json::object job = {{"job", kJob}};
+    const json::object id = {{"id", {{"job", kJob}, {"line", 1}}}};
+    for (const auto& [type, body] :
+         std::map<std::string, json::object>{{"checkpoint", job},
+                                             {"restore", job},
+                                             {"verify", id},
+                                             {"delete", id},
+                                             {"start", {{"guest", "g1"}, {"host", "h1"}}},
+                                             {"stop", {{"guest", "g1"}}}}) {
+        auto answer = w.ask(1001, type, body);
+        ASSERT_FALSE(answer) << type;
+        EXPECT_EQ(answer.error().kind, ErrorKind::denied) << type;
+    }
+    EXPECT_TRUE(w.ask(1001, "status", {}));
+    EXPECT_TRUE(w.ask(1001, "list", {}));
+    EXPECT_TRUE(w.ask(1001, "show", id));
+}
+
+TEST_F(CoordinatorRestore, OwnersMayAskForTheirJobs) {
+    w.ready();
+    auto line = w.ask(kUser, "checkpoint", {{"job", kJob}});
+    ASSERT_TRUE(line) << line.error().text();
+    EXPECT_EQ(line->at("phase").as_string(), "done");
+    auto verified = w.ask(kUser, "verify", {{"id", {{"job", kJob}, {"line", 1}}}});
+    ASSERT_TRUE(verified);
+    EXPECT_EQ(verified->at("guests").as_array().size(), 2U);
+    EXPECT_EQ(w.ask(kUser, "stop", {{"guest", "g1"}}).error().kind, ErrorKind::denied);
+    auto restored = w.ask(kUser, "restore", {{"job", kJob}});
+    ASSERT_TRUE(restored) << restored.error().text();
+    ASSERT_TRUE(w.ask(kUser, "delete", {{"id", {{"job", kJob}, {"line", 1}}}}));
+    EXPECT_TRUE(w.directory.empty());
+    EXPECT_EQ(w.ask(kUser, "show", {{"id", {{"job", kJob}, {"line", 1}}}}).error().kind,
+              ErrorKind::not_found);
+}
+
+TEST_F(CoordinatorRestore, RootStartsAndStopsGuests) {
+    w.ready();
+    EXPECT_EQ(w.ask(0, "start", {{"guest", "g1"}, {"host", "h4"}}).error().kind,
+              ErrorKind::refused);
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g1"}}));
+    w.settle();
+    EXPECT_EQ(w.ask(0, "start", {{"guest", "g1"}, {"host", "h9"}}).error().kind,
+              ErrorKind::not_found);
+    ASSERT_TRUE(w.ask(0, "start", {{"guest", "g1"}, {"host", "h4"}}));
+    EXPECT_TRUE(runs("g1", "h4"));
+}
+
+TEST_F(CoordinatorRestore, UnknownAndMisshapenQuestionsAreAnswered) {
+    EXPECT_EQ(w.ask(0, "frobnicate", {}).error().kind, ErrorKind::protocol);
+    EXPECT_EQ(w.ask(0, "checkpoint", {{"job", "x"}}).error().kind, ErrorKind::protocol);
+}
+
+TEST_F(CoordinatorRestore, TheStatusTellsHostsAndJobs) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    auto status = from_json<StatusReport>(*w.ask(1001, "status", {}), "status");
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->hosts.size(), 4U);
+    ASSERT_EQ(status->jobs.size(), 1U);
+    EXPECT_EQ(status->jobs[0].state, "ready");
+    EXPECT_EQ(status->jobs[0].last_line, 1U);
+    lose("h2");
+    status = from_json<StatusReport>(*w.ask(1001, "status", {}), "status");
+    EXPECT_EQ(status->jobs[0].state, "lost");
+    EXPECT_EQ(status->jobs[0].reason, "guest g2 was on h2, which is lost");
+}
+
+TEST_F(CoordinatorRestore, StepsAreCheckedBeforeTheyStart) {
+    w.ready();
+    const json::object step = {{"job", kJob}, {"step", 0}, {"nodes", {"g1", "g2", "g3"}}};
+    EXPECT_TRUE(w.ask(0, "check_step", step));
+    EXPECT_TRUE(w.ask(kUser, "check_step", step));
+    EXPECT_EQ(w.ask(1001, "check_step", step).error().kind, ErrorKind::denied);
+    const json::object other = {{"job", kJob}, {"step", 0}, {"nodes", {"n7"}}};
+    EXPECT_EQ(w.ask(0, "check_step", other).error().why, "n7 is no guest of a connected host");
+    w.slurm->jobs[kJob].sharing = "job 12 shares node g2 with job 11: ask for --exclusive";
+    EXPECT_EQ(w.ask(0, "check_step", step).error().why,
+              "job 12 shares node g2 with job 11: ask for --exclusive");
+}
+
+TEST(Sharing, IsSaidWithNodeAndJob) {
+    const JobRow job{12, 0, true, true, "RUNNING", {"g1", "g2"}};
+    const JobRow other{11, 0, true, false, "RUNNING", {"g2"}};
+    const JobRow ended{10, 0, false, false, "COMPLETED", {"g1"}};
+    EXPECT_EQ(sharing_of(job, {job, other, ended}),
+              "job 12 shares node g2 with job 11: ask for --exclusive");
+    EXPECT_EQ(sharing_of(job, {job, ended}), "");
+    JobRow open = job;
+    open.exclusive = false;
+    EXPECT_EQ(sharing_of(open, {open}), "job 12 may have to share its nodes: ask for --exclusive");
+}
+
+TEST(Program, SaysHowItEnded) {
+    asio::io_context io;
+    std::vector<std::string> said;
+    auto run = [&](std::vector<std::string> command, int ms) {
+        run_program(io, command, std::chrono::milliseconds(ms),
+                    [&](Result<void> r) { said.push_back(r ? "good" : r.error().why); });
+        io.restart();
+        io.run();
+    };
+    run({"/bin/false"}, 5000);
+    run({"/bin/true"}, 5000);
+    run({"/bin/sleep", "30"}, 50);
+    run({"/no/such/program"}, 5000);
+    EXPECT_EQ(said,
+              (std::vector<std::string>{"it ended with exit 1", "good", "it did not end in time",
+                                        "No such file or directory"}));
+}
+
+}  // namespace
+}  // namespace grl::coordinator

@@ -1,0 +1,132 @@
+// A small cluster for tests of the coordinator: real channels over socket pairs, bridges, guests
+// and masters that are made up. No MUNGE: the coordinator takes channels with the peer already
+// known.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "coordinator/coordinator.h"
+
+namespace grl::coordinator {
+
+inline constexpr std::uint32_t kJob = 12;
+inline constexpr std::uint32_t kUser = 1000;
+
+struct World;
+
+// What Slurm would say.
+struct FakeSlurm : SlurmView {
+    explicit FakeSlurm(asio::io_context& i) : io(i) {}
+    void look(std::uint32_t job, std::chrono::milliseconds, Then then) override {
+        asio::post(io, [this, job, then = std::move(then)] {
+            auto it = jobs.find(job);
+            if (it != jobs.end()) return then(it->second);
+            then(fail("asking Slurm", "", "there is no such job", ErrorKind::not_found));
+        });
+    }
+    asio::io_context& io;
+    std::map<std::uint32_t, JobFacts> jobs;
+};
+
+// A host's bridge. Answers as a good one does, unless told otherwise for a type of request:
+// `mute` never answers, `refuse` answers an error, `late` answers when let().
+struct FakeBridge {
+    FakeBridge(World& world, std::string host) : w(world), name(std::move(host)) {}
+    void connect();
+    void die();  // as a process does
+    void tell_inventory();
+    void add(const std::string& guest, GuestState state);
+    void let();
+    bool has(const std::string& guest, GuestState state) const;
+
+    World& w;
+    std::string name;
+    std::shared_ptr<Channel> channel;
+    Inventory inventory;
+    std::set<std::string> mute;
+    std::map<std::string, Error> refuse;
+    std::set<std::string> late;
+    std::vector<std::function<void()>> waiting;
+    std::set<std::string> no_image;  // guests whose image fails
+    bool images_late = false;        // images become durable by durable()
+    std::map<std::uint32_t, std::vector<std::string>>
+        lines;  // line → guests, between prepare and end
+    void durable(std::uint32_t line);
+
+  private:
+    void take(const std::string& type, const json::object& body,
+              std::shared_ptr<Channel::Responder> asker);
+    void act(const std::string& type, const json::object& body, Channel::Responder& asker);
+    void set(const std::string& guest, GuestState state);
+};
+
+// A guest's master of step 0.
+struct FakeMaster {
+    FakeMaster(World& world, std::string node) : w(world), name(std::move(node)) {}
+    void connect();
+    void die();
+    void tell();
+
+    World& w;
+    std::string name;
+    std::shared_ptr<Channel> channel;
+    StepState state;
+    bool silent = true;  // falls silent when told to
+    std::string refuses;
+    std::uint64_t issued = 100;
+    std::vector<Release> releases;
+    std::uint32_t origin_host = 0;  // last number of the address it proves itself from; 0: its own
+    std::uint32_t uid = 0;
+};
+
+struct World {
+    World();
+    ~World();
+
+    void start();  // the coordinator, on the catalog that is there
+    void stop();   // as kill -9 does
+    FakeBridge& bridge(const std::string& host);
+    FakeMaster& master(const std::string& node);
+    // Three hosts with a guest each, a spare, and a job on the three guests that is ready.
+    void ready();
+    void job_here();
+
+    // Runs until `good`, false after five seconds.
+    bool until(const std::function<bool()>& good);
+    void settle(int ms = 30);
+
+    // Asks for a line and waits for its end.
+    Result<LineReport> line();
+    Result<RestoreReport> restore(std::optional<std::uint32_t> to = {});
+    // A question of grlctl's.
+    Result<json::object> ask(std::uint32_t uid, const std::string& type, json::object body);
+
+    std::pair<std::shared_ptr<Channel>, std::shared_ptr<Channel>> pair(const std::string& theirs);
+    // How often a message of the type reached anyone ("h1 freeze_line"), and where it stands in
+    // order.
+    int count(const std::string& entry) const;
+    int place_of(const std::string& entry) const;  // of the last; -1: never
+
+    asio::io_context io;
+    std::string dir;
+    CoordinatorConfig config;
+    FakeSlurm* slurm = nullptr;  // the coordinator's
+    std::map<std::uint32_t, JobFacts> slurm_jobs;
+    std::unique_ptr<Coordinator> coordinator;
+    std::map<std::string, std::unique_ptr<FakeBridge>> bridges;
+    std::map<std::string, std::unique_ptr<FakeMaster>> masters;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, json::object> directory;  // manifests
+    std::vector<std::string> log;
+    std::map<std::uint32_t, std::map<std::string, StepState>> saved;  // line → node → its master's
+};
+
+std::string address_of(const std::string& guest);
+
+}  // namespace grl::coordinator

@@ -1,0 +1,83 @@
+// Where guests go.
+#include "coordinator/placement.h"
+
+#include <gtest/gtest.h>
+
+namespace grl::coordinator {
+namespace {
+
+using Placed = std::map<std::string, std::string>;
+
+PlacementHost host(const std::string& name, std::uint64_t free_mib) {
+    return {name, free_mib, "qemu", {{"g1", "d1"}, {"g2", "d2"}, {"g3", "d3"}}};
+}
+
+std::vector<PlacementGuest> guests() {
+    return {{"g1", "h1", 256, "d1"}, {"g2", "h2", 256, "d2"}, {"g3", "h3", 256, "d3"}};
+}
+
+TEST(Placement, SaysWhatIsMissingOnEachHost) {
+    auto other = host("h3", 1000);
+    other.definitions["g2"] = "different";
+    auto bare = host("h4", 1000);
+    bare.definitions.erase("g2");
+    auto xen = host("h5", 1000);
+    xen.driver = "xen";
+    auto placed =
+        place_guests({{"g2", "h2", 256, "d2"}}, {host("h1", 100), other, bare, xen}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_EQ(placed.error().kind, ErrorKind::refused);
+    EXPECT_EQ(placed.error().why,
+              "no host can take guest g2 (256 MiB): h1 has 100 MiB free, h3 defines it "
+              "differently, h4 does not define it, h5 runs xen, not qemu");
+}
+
+TEST(Placement, WithoutHostsThereIsNoPlace) {
+    auto placed = place_guests(guests(), {}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_NE(placed.error().why.find("no host is connected"), std::string::npos);
+}
+
+TEST(Placement, RoomIsNotGivenTwice) {
+    auto placed = place_guests(guests(), {host("h4", 600)}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_NE(placed.error().why.find("h4 has 88 MiB free"), std::string::npos);
+}
+
+TEST(Placement, GuestsStayWhereTheyWere) {
+    auto placed = place_guests(
+        guests(), {host("h1", 256), host("h2", 256), host("h3", 256), host("h4", 9999)}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h1"}, {"g2", "h2"}, {"g3", "h3"}}));
+}
+
+TEST(Placement, TheSpareTakesTheLostHostsGuest) {
+    auto placed =
+        place_guests(guests(), {host("h1", 300), host("h3", 300), host("h4", 700)}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(placed->at("g2"), "h4");
+}
+
+TEST(Placement, AFullHostLosesItsGuest) {
+    auto placed =
+        place_guests(guests(), {host("h1", 256), host("h2", 100), host("h3", 512)}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(placed->at("g2"), "h3");
+}
+
+TEST(Placement, GuestsSpread) {
+    auto placed =
+        place_guests(guests(), {host("h4", 1000), host("h5", 1000), host("h6", 1000)}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h4"}, {"g2", "h5"}, {"g3", "h6"}}));
+}
+
+TEST(Placement, TheLargestGoesFirst) {
+    const std::vector<PlacementGuest> mixed = {{"g1", "h9", 200, "d1"}, {"g2", "h9", 600, "d2"}};
+    auto placed = place_guests(mixed, {host("h1", 700), host("h2", 300)}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h2"}, {"g2", "h1"}}));
+}
+
+}  // namespace
+}  // namespace grl::coordinator

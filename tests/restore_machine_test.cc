@@ -1,0 +1,106 @@
+// The restore's table, exhaustively.
+#include "coordinator/restore_machine.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <vector>
+
+#include "grl/json.h"
+
+namespace grl::coordinator {
+namespace {
+
+using S = RestoreState;
+using E = RestoreEvent;
+
+const std::vector<S> kStraight = {S::wait,    S::check, S::fence,  S::destroy, S::place,
+                                  S::restore, S::raise, S::resume, S::rejoin,  S::done};
+const std::vector<S> kStanding = {S::restore, S::raise, S::resume};
+
+RestoreMachine machine_in(S state) {
+    RestoreMachine m;
+    while (m.state() != state && m.take(E::ok)) {
+    }
+    if (state == S::clean || state == S::failed) {
+        m = machine_in(S::restore);
+        m.take(E::failed, "no");
+        if (state == S::failed) m.take(E::ok);
+    }
+    EXPECT_EQ(m.state(), state);
+    return m;
+}
+
+TEST(RestoreMachine, FailuresBeforeAnythingStandsChangeNothing) {
+    for (S from : {S::wait, S::check, S::fence, S::destroy, S::place}) {
+        for (E event : {E::failed, E::timeout}) {
+            RestoreMachine m = machine_in(from);
+            EXPECT_TRUE(m.take(event, "why"));
+            EXPECT_EQ(m.state(), S::failed) << name_of(from);
+            EXPECT_EQ(m.reason(), "why");
+        }
+        RestoreMachine m = machine_in(from);
+        EXPECT_FALSE(m.take(E::host_lost, "gone")) << name_of(from);
+    }
+}
+
+TEST(RestoreMachine, HalvesAreCleanedUp) {
+    for (S from : kStanding) {
+        for (E event : {E::failed, E::timeout, E::host_lost}) {
+            RestoreMachine m = machine_in(from);
+            EXPECT_TRUE(m.take(event, "why"));
+            EXPECT_EQ(m.state(), S::clean) << name_of(from);
+            for (E after : {E::ok, E::failed, E::timeout}) {
+                RestoreMachine end = m;
+                EXPECT_TRUE(end.take(after, "later"));
+                EXPECT_EQ(end.state(), S::failed);
+                EXPECT_EQ(end.reason(), "why");
+            }
+        }
+    }
+}
+
+TEST(RestoreMachine, AJobThatMayRunAgainIsLeftAlone) {
+    for (E event : {E::failed, E::timeout, E::host_lost}) {
+        RestoreMachine m = machine_in(S::rejoin);
+        EXPECT_TRUE(m.take(event, "why"));
+        EXPECT_EQ(m.state(), S::failed);
+    }
+}
+
+TEST(RestoreMachine, TheStraightWay) {
+    RestoreMachine m;
+    for (std::size_t i = 0; i + 1 < kStraight.size(); ++i) {
+        EXPECT_EQ(m.state(), kStraight[i]);
+        EXPECT_EQ(m.takes_masters(), kStraight[i] == S::resume || kStraight[i] == S::rejoin);
+        EXPECT_TRUE(m.take(E::ok));
+    }
+    EXPECT_EQ(m.state(), S::done);
+    EXPECT_TRUE(m.over());
+    for (E event : {E::ok, E::failed, E::timeout, E::host_lost}) EXPECT_FALSE(m.take(event));
+}
+
+// The generation is on disk before a guest of it runs.
+TEST(RestoreMachine, ResumeComesOnlyAfterRaise) {
+    std::set<std::pair<S, E>> seen;
+    for (const auto& row : restore_transitions()) {
+        EXPECT_TRUE(seen.emplace(row.from, row.event).second);
+        if (row.to == S::resume) {
+            EXPECT_EQ(row.from, S::raise);
+        }
+        if (row.to == S::done) {
+            EXPECT_EQ(row.from, S::rejoin);
+        }
+    }
+}
+
+TEST(RestoreMachine, EveryStageHasADeadlineThatEndsIt) {
+    for (const RestoreStateRow& row : restore_states()) {
+        RestoreMachine m = machine_in(row.state);
+        EXPECT_EQ(row.limit == nullptr, m.over());
+        EXPECT_EQ(m.take(E::timeout), row.limit != nullptr) << name_of(row.state);
+    }
+}
+
+}  // namespace
+}  // namespace grl::coordinator
