@@ -10,7 +10,7 @@ open_control() {
     for file in passwd group hosts nsswitch.conf; do in_ctl mount --bind "$etc/$file" "/etc/$file"; done
     slurm_conf >"$LAB/ctl/slurm/slurm.conf"
     [[ ! -f $STAGE$LIBDIR/grl/spank_grl.so ]] ||
-        plugstack_line "$STAGE$LIBDIR/grl/spank_grl.so" >"$LAB/ctl/slurm/plugstack.conf"
+        plugstack_line "$STAGE" >"$LAB/ctl/slurm/plugstack.conf"
     in_ctl mkdir -p /etc/slurm
     in_ctl mount --bind "$LAB/ctl/slurm" /etc/slurm
     start_munged ctl cluster munge.socket.2

@@ -168,7 +168,7 @@ image_grl() {
     done < <(image_program_files)
     ((${#copied[@]} == 0)) || printf '%s\n' "${copied[@]}" | image_closure | grep -v "^$root/" | image_copy "$root"
     [[ ! -f $root$LIBDIR/grl/spank_grl.so ]] ||
-        plugstack_line "$LIBDIR/grl/spank_grl.so" >"$root/etc/slurm/plugstack.conf"
+        plugstack_line "" >"$root/etc/slurm/plugstack.conf"
     ldconfig -r "$root"
     # shellcheck disable=SC2016
     missing=$(chroot "$root" /usr/bin/bash -c 'for f; do LD_TRACE_LOADED_OBJECTS=1 /lib64/ld-linux-x86-64.so.2 "$f"; done' - \

@@ -52,19 +52,19 @@ slurm_nodes() {
     done
 }
 
-# plugstack_line PLUGIN [ARGUMENT...]
+# plugstack_line ROOT [ARGUMENT...]: of the plugin that is installed below ROOT.
 plugstack_line() {
-    local plugin=$1
+    local root=$1
     shift
-    echo "required $plugin coordinator=$COORDINATOR" "$@"
+    echo "required $root$LIBDIR/grl/spank_grl.so coordinator=$COORDINATOR master=$root/usr/libexec/grl/grl-master" "$@"
 }
 
 # plugstack ARGUMENT...: sets the plugin's further arguments on the control host and in the guests, until the next `up`.
 plugstack() {
     local guest
-    plugstack_line "$STAGE$LIBDIR/grl/spank_grl.so" "$@" >"$LAB/ctl/slurm/plugstack.conf"
+    plugstack_line "$STAGE" "$@" >"$LAB/ctl/slurm/plugstack.conf"
     for guest in "${GUESTS[@]}"; do
-        plugstack_line "$LIBDIR/grl/spank_grl.so" "$@" | guest_put "$guest" /etc/slurm/plugstack.conf
+        plugstack_line "" "$@" | guest_put "$guest" /etc/slurm/plugstack.conf
     done
 }
 
