@@ -25,13 +25,13 @@ void progress(void*) {
 
 bool join(int ranks) {
     char why[256] = "";
-    const char* path = std::getenv(kAgentLibraryEnv);
+    const char* path = secure_getenv(kAgentLibraryEnv);
     if (path == nullptr) path = "libgrl_agent.so";
     // Never unloaded: the gate's slow path and the agent's thread are in it.
     void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     void* entry = library != nullptr ? dlsym(library, kJoinSymbol) : nullptr;
     if (entry == nullptr) {
-        const char* reason = dlerror();
+        const char* reason = dlerror();  // NOLINT(concurrency-mt-unsafe): per thread in glibc
         std::snprintf(why, sizeof why, "%s", reason != nullptr ? reason : path);
     } else if (reinterpret_cast<JoinFunction*>(entry)(
                    &g_armci.gate, static_cast<std::uint32_t>(ranks), why, sizeof why) == 0) {
@@ -46,7 +46,7 @@ int begin(int status, MPI_Comm comm) {
     const int ranks = armci_msg_nproc();
     g_armci.outstanding.open(ranks);
     g_armci.gate.ops = {finish, progress, nullptr};
-    int joined = std::getenv(kLinePageEnv) != nullptr && join(ranks) ? 1 : 0;
+    int joined = secure_getenv(kLinePageEnv) != nullptr && join(ranks) ? 1 : 0;
     // All or none: a rank without an agent would leave the others' fences waiting for ever.
     int all_joined = 0;
     PMPI_Allreduce(&joined, &all_joined, 1, MPI_INT, MPI_MIN, comm);

@@ -14,7 +14,7 @@
 namespace grl {
 namespace {
 
-constexpr std::size_t kStackBytes = 256 * 1024;
+constexpr std::size_t kStackBytes = 256UL * 1024;
 
 std::string start_thread(pthread_t& thread, void* (*body)(void*), void* argument) {
     sigset_t all;
@@ -59,7 +59,7 @@ std::string Agent::start() {
     gate_.slow_exit = slow_exit;
     gate_.slot = &slot_;
     gate_.shut = &page_.shut;
-    const std::string error = start_thread(thread_, run, this);
+    std::string error = start_thread(thread_, run, this);
     if (!error.empty()) {
         disconnect(gate_);
         return error;

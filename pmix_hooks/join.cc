@@ -15,7 +15,7 @@ Agent* g_agent = nullptr;  // never destroyed by exit handlers: its thread would
 Gate* g_gate = nullptr;
 
 std::string slot_index(const LinePage& page, std::uint32_t& index) {
-    const char* text = std::getenv("SLURM_LOCALID");
+    const char* text = secure_getenv("SLURM_LOCALID");
     char* end = nullptr;
     const unsigned long value = text != nullptr ? std::strtoul(text, &end, 10) : 0;
     if (text == nullptr || end == text || *end != '\0' || value >= page.slots)
@@ -45,7 +45,7 @@ std::string join(Gate* gate, std::uint32_t ranks) {
         return "the program was linked with another version of libgrl_armci.a; link it again";
     if (g_agent != nullptr) return "this process has joined already";
     std::string why;
-    LinePage* page = map_line_page(std::getenv(kLinePageEnv), why);
+    LinePage* page = map_line_page(secure_getenv(kLinePageEnv), why);
     if (page == nullptr) return why;
     std::uint32_t index = 0;
     why = slot_index(*page, index);

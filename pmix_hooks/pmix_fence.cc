@@ -45,7 +45,7 @@ void on_value(pmix_status_t status, pmix_value_t* value, void* context) {
 class PmixFence final : public Fence {
   public:
     std::string open() {
-        const char* store = std::getenv("PMIX_MCA_gds");
+        const char* store = secure_getenv("PMIX_MCA_gds");
         if (store != nullptr && std::strcmp(store, "hash") == 0)
             return "PMIX_MCA_gds=hash keeps no peers' values; unset it";
         pmix_status_t status = PMIx_Init(&self_, nullptr, 0);
