@@ -1,4 +1,5 @@
-// How asynchronous work reports here: a callback that comes exactly once, on the io_context's thread.
+// How asynchronous work reports here: a callback that comes exactly once, on the io_context's
+// thread.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,8 @@ namespace grl::bridge {
 template <class T>
 using Callback = std::function<void(Result<T>)>;
 
-// Something that is done once, however often it is asked for: whoever asks while it runs or after it
-// ended gets the same outcome.
+// Something that is done once, however often it is asked for: whoever asks while it runs or after
+// it ended gets the same outcome.
 template <class T>
 class Act {
   public:

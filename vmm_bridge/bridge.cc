@@ -138,7 +138,8 @@ Result<void> Bridge::check_guests(const std::vector<std::string>& guests) const 
             return fail("reading a request", "", "a guest's name is not valid", ErrorKind::usage);
         }
         if (std::find(seen.begin(), seen.end(), guest) != seen.end()) {
-            return fail("reading a request", "", "guest " + guest + " stands twice", ErrorKind::usage);
+            return fail("reading a request", "", "guest " + guest + " stands twice",
+                        ErrorKind::usage);
         }
         seen.push_back(guest);
         if (view_of(views, guest)) continue;

@@ -47,8 +47,7 @@ void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
 }
 
 void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done) {
-    const Error refusal =
-        fail("restoring guests", config_.bridge.host, "", ErrorKind::refused);
+    const Error refusal = fail("restoring guests", config_.bridge.host, "", ErrorKind::refused);
     auto refuse = [&refusal](const std::string& why) {
         Error e = refusal;
         e.why = why;
@@ -71,15 +70,17 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
     for (const auto& guest : ask.guests) {
         Result<GuestDefinition> definition = definition_of(guest);
         if (!definition) return done(definition.error());
-        if (const GuestView* view = view_of(views, guest); view && view->state != GuestState::lost) {
+        if (const GuestView* view = view_of(views, guest);
+            view && view->state != GuestState::lost) {
             return done(refuse("guest " + guest + " is here, " + name_of(view->state)));
         }
         wanted_mib += definition->memory_mib;
         definitions.push_back(std::move(*definition));
     }
     if (wanted_mib > memory_free_mib()) {
-        return done(refuse("no room: " + std::to_string(wanted_mib) + " MiB of memory are wanted, " +
-                           std::to_string(memory_free_mib()) + " are free"));
+        return done(refuse("no room: " + std::to_string(wanted_mib) +
+                           " MiB of memory are wanted, " + std::to_string(memory_free_mib()) +
+                           " are free"));
     }
 
     auto act = std::make_shared<Act<RestoredGuests>>();
@@ -111,8 +112,8 @@ void Bridge::resume_guests(const ResumeGuests& ask, Callback<Done> done) {
     for (const auto& guest : ask.guests) {
         // A line's cut must not be broken by this door.
         if (auto part = active_part_of(guest); part && part->holding_still()) {
-            return done(fail("resuming guest " + guest, "", "a line holds it still",
-                             ErrorKind::refused));
+            return done(
+                fail("resuming guest " + guest, "", "a line holds it still", ErrorKind::refused));
         }
     }
     gather_done(

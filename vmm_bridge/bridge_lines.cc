@@ -46,14 +46,14 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
         }
     }
     retire_parts(ask.id.job);
-    auto part = std::make_shared<LinePart>(
-        io_, *driver_, store_, ask.id,
-        LinePart::Events{events_.progress,
-                         [this](const GuestDurable& durable) {
-                             last_stored_bytes_[durable.guest] = durable.stored_bytes;
-                             events_.durable(durable);
-                         },
-                         events_.failed});
+    auto part = std::make_shared<LinePart>(io_, *driver_, store_, ask.id,
+                                           LinePart::Events{events_.progress,
+                                                            [this](const GuestDurable& durable) {
+                                                                last_stored_bytes_[durable.guest] =
+                                                                    durable.stored_bytes;
+                                                                events_.durable(durable);
+                                                            },
+                                                            events_.failed});
     for (const auto& guest : ask.guests) {
         Result<void> added = add_guest(*part, ask, guest);
         if (!added) return done(added.error());
@@ -76,10 +76,9 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std
                     ErrorKind::refused);
     }
     const GuestDefinition& d = view->definition;
-    ImageHeader header{config_.cluster,     ask.id.job,         ask.id.line,
-                       guest,               config_.bridge.host, driver_->name(),
-                       driver_->version(),  view->digest,       d.memory_mib,
-                       now_ns()};
+    ImageHeader header{config_.cluster,     ask.id.job,      ask.id.line,        guest,
+                       config_.bridge.host, driver_->name(), driver_->version(), view->digest,
+                       d.memory_mib,        now_ns()};
     // No image is larger than what the VMM holds in memory; the last one says what to expect.
     std::uint64_t bytes = std::min(d.memory_mib << 20, view->resident_bytes);
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {

@@ -15,7 +15,8 @@ Result<Done> done_or(const Result<void>& outcome) {
 
 void Bridge::list_lines(const ListLines& ask, Callback<LineList> done) {
     run_blocking<LineList>(
-        io_, [store = store_, after = ask.after_job] { return store.list(after); }, std::move(done));
+        io_, [store = store_, after = ask.after_job] { return store.list(after); },
+        std::move(done));
 }
 
 void Bridge::verify_line(const VerifyLine& ask, Callback<VerifiedLine> done) {
@@ -25,8 +26,8 @@ void Bridge::verify_line(const VerifyLine& ask, Callback<VerifiedLine> done) {
 
 void Bridge::delete_line(const DeleteLine& ask, Callback<Done> done) {
     if (auto part = part_of(ask.id); part && part->active()) {
-        return done(fail("deleting a line", store_.path_of(ask.id), "it is under way",
-                         ErrorKind::refused));
+        return done(
+            fail("deleting a line", store_.path_of(ask.id), "it is under way", ErrorKind::refused));
     }
     run_blocking<Done>(
         io_, [store = store_, id = ask.id] { return done_or(store.remove(id)); }, std::move(done));

@@ -12,7 +12,11 @@ inline std::int64_t nanoseconds_of(clockid_t clock) {
     clock_gettime(clock, &t);
     return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
-inline std::int64_t now_ns() { return nanoseconds_of(CLOCK_REALTIME); }
-inline std::int64_t monotonic_ms() { return nanoseconds_of(CLOCK_MONOTONIC) / 1'000'000; }
+inline std::int64_t now_ns() {
+    return nanoseconds_of(CLOCK_REALTIME);
+}
+inline std::int64_t monotonic_ms() {
+    return nanoseconds_of(CLOCK_MONOTONIC) / 1'000'000;
+}
 
 }  // namespace grl::bridge

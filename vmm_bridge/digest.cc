@@ -35,7 +35,9 @@ void Digest::update(const void* bytes, std::size_t count) {
     XXH3_128bits_update(state_->hash, bytes, count);
 }
 
-std::string Digest::hex() const { return hex_of(XXH3_128bits_digest(state_->hash)); }
+std::string Digest::hex() const {
+    return hex_of(XXH3_128bits_digest(state_->hash));
+}
 
 std::string digest_of(std::string_view text) {
     return hex_of(XXH3_128bits(text.data(), text.size()));

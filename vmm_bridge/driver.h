@@ -1,8 +1,10 @@
-// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h; Xen's will stand beside it.
+// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h; Xen's will stand beside
+// it.
 //
 // Threads: everything on the io_context's one thread; no call blocks longer than a small local file
-// takes. Each callback comes exactly once and never inside the call that was given it. Every act has
-// a deadline of its own; after a failure the guest is in the state it was in, unless its VMM died.
+// takes. Each callback comes exactly once and never inside the call that was given it. Every act
+// has a deadline of its own; after a failure the guest is in the state it was in, unless its VMM
+// died.
 //
 // A capture, per guest, in this order (the bridge keeps to it, for all guests of a line together):
 //
@@ -10,9 +12,10 @@
 //        │           │          │      └─► finished                 the stream has ended well
 //        └───────────┴──────────┴────► cancel ──► resume            at any time; all undone
 //
-// Where later work goes: detach_devices and attach_devices (a passed-through adapter) become two acts
-// before freeze and after resume; live migration becomes migrate_out (a capture whose stream goes to
-// another bridge and whose pre-copy runs before freeze) and migrate_in (restore, fed meanwhile).
+// Where later work goes: detach_devices and attach_devices (a passed-through adapter) become two
+// acts before freeze and after resume; live migration becomes migrate_out (a capture whose stream
+// goes to another bridge and whose pre-copy runs before freeze) and migrate_in (restore, fed
+// meanwhile).
 #pragma once
 
 #include <cstdint>
@@ -68,7 +71,8 @@ class Driver {
     // Cut the frozen guest; its state goes into `stream` (a socket; the driver closes its end).
     // `captured` gives the time from which the state can no longer change. A guest captured in the
     // background runs by then. `finished` comes after it: the stream holds the whole state, or why
-    // not. If `captured` is an error, `finished` brings the same one, and the guest is still stopped.
+    // not. If `captured` is an error, `finished` brings the same one, and the guest is still
+    // stopped.
     virtual void capture(const std::string& guest, CaptureMethod method, Fd stream,
                          Callback<std::int64_t> captured, Callback<Done> finished) = 0;
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 
 #include "grl/log.h"
 #include "vmm_bridge/stream.h"
@@ -12,6 +13,7 @@ namespace grl::bridge {
 
 namespace {
 
+constexpr std::chrono::seconds kWriterLimit{5};
 constexpr std::uint64_t kMargin = 64U << 20;  // device state, page headers
 
 // What may wait in memory: the whole guest, so that its stream is never held up by the storage, but
@@ -30,7 +32,8 @@ GuestCapture::GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Even
       driver_(driver),
       plan_(std::move(plan)),
       events_(std::move(events)),
-      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background) {}
+      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background) {
+}
 
 // ---- prepare ----
 
@@ -76,13 +79,15 @@ void GuestCapture::freeze(Callback<GuestFrozen> done) {
 
 // ---- capture ----
 
-void GuestCapture::capture(Callback<GuestCaptured> done) { start_stream(std::move(done)); }
+void GuestCapture::capture(Callback<GuestCaptured> done) {
+    start_stream(std::move(done));
+}
 
 void GuestCapture::start_stream(Callback<GuestCaptured> done) {
     Result<StreamPair> stream = open_stream_pair();
     if (!stream || !writer_) {
-        const Error e = stream ? fail("capturing guest " + guest(), "", "it was not prepared")
-                               : stream.error();
+        const Error e =
+            stream ? fail("capturing guest " + guest(), "", "it was not prepared") : stream.error();
         fail_image(e.text());
         return done(e);
     }
@@ -90,8 +95,10 @@ void GuestCapture::start_stream(Callback<GuestCaptured> done) {
     const unsigned attempt = ++attempt_;
     streaming_ = true;
     auto self = shared_from_this();
-    writer_->start(std::move(stream->bridge), [self, attempt](Result<WrittenImage> written) {
+    auto ended = written_ = std::make_shared<Act<Done>>();
+    writer_->start(std::move(stream->bridge), [self, attempt, ended](Result<WrittenImage> written) {
         if (attempt == self->attempt_) self->on_written(std::move(written));
+        ended->finish(Done{});
     });
     driver_.capture(
         guest(), method_, std::move(stream->vmm),
@@ -120,11 +127,12 @@ void GuestCapture::fall_back(const Error& why, Callback<GuestCaptured> done) {
     auto self = shared_from_this();
     open_writer([self, attempt, done](Result<Done> opened) {
         if (!opened) return done(opened.error());
-        self->driver_.prepare(self->guest(), self->method_, [self, attempt, done](Result<Done> ready) {
-            if (!ready) return done(ready.error());
-            if (attempt == self->attempt_) return self->start_stream(done);
-            done(fail("capturing guest " + self->guest(), "", "the line was aborted"));
-        });
+        self->driver_.prepare(
+            self->guest(), self->method_, [self, attempt, done](Result<Done> ready) {
+                if (!ready) return done(ready.error());
+                if (attempt == self->attempt_) return self->start_stream(done);
+                done(fail("capturing guest " + self->guest(), "", "the line was aborted"));
+            });
     });
 }
 
@@ -167,6 +175,12 @@ void GuestCapture::abort(Callback<Done> done) {
     streaming_ = false;
     ++attempt_;
     if (writer_) writer_->cancel(fail("writing an image", plan_.path, "the line was aborted"));
+    free_guest([self = shared_from_this(), done](Result<Done> freed) {
+        self->await_writer([freed, done](Result<Done> ended) { done(freed ? ended : freed); });
+    });
+}
+
+void GuestCapture::free_guest(Callback<Done> done) {
     if (!is_here()) return done(Done{});
     driver_.cancel(guest(), [self = shared_from_this(), done](Result<Done> cancelled) {
         if (!cancelled) log_warning(cancelled.error().text());
@@ -176,6 +190,21 @@ void GuestCapture::abort(Callback<Done> done) {
             if (!resumed && self->is_here()) return done(resumed);
             done(Done{});
         });
+    });
+}
+
+// Its files can be removed for good only when it writes no more.
+void GuestCapture::await_writer(Callback<Done> done) {
+    if (!written_) return done(Done{});
+    auto once = std::make_shared<Act<Done>>();
+    once->join(std::move(done));
+    auto timer = std::make_shared<asio::steady_timer>(io_, kWriterLimit);
+    timer->async_wait([once](boost::system::error_code ec) {
+        if (!ec) once->finish(fail("aborting a line", "", "the storage does not answer"));
+    });
+    written_->join([once, timer](Result<Done>) {
+        timer->cancel();
+        once->finish(Done{});
     });
 }
 

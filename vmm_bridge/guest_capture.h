@@ -23,8 +23,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
   public:
     struct Plan {
         ImageHeader header;
-        std::string path;      // of its image
-        std::string capture;   // auto, background, stop_copy
+        std::string path;     // of its image
+        std::string capture;  // auto, background, stop_copy
         int zstd_level = 1;
         std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };
@@ -55,6 +55,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     void fall_back(const Error& why, Callback<GuestCaptured> done);
     void on_written(Result<WrittenImage> written);
     void fail_image(const std::string& reason);
+    void free_guest(Callback<Done> done);
+    void await_writer(Callback<Done> done);
     bool is_here() const;
 
     asio::io_context& io_;
@@ -64,7 +66,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     CaptureMethod method_;
     std::string note_;
     std::shared_ptr<ImageWriter> writer_;
-    unsigned attempt_ = 0;  // callbacks of an attempt that is over are passed over
+    std::shared_ptr<Act<Done>> written_;  // of writer_, once it was started
+    unsigned attempt_ = 0;                // callbacks of an attempt that is over are passed over
     bool frozen_ = false;
     bool streaming_ = false;
     bool settled_ = false;

@@ -21,7 +21,9 @@ std::string why_not(int error_number) {
     return why;
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string base_name(const std::string& path) {
+    return path.substr(path.rfind('/') + 1);
+}
 
 }  // namespace
 

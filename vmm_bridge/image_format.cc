@@ -19,7 +19,9 @@ Number number_at(std::string_view in, std::size_t at) {
     return n;
 }
 
-Error torn(const std::string& why) { return fail("reading an image", "", why, ErrorKind::protocol); }
+Error torn(const std::string& why) {
+    return fail("reading an image", "", why, ErrorKind::protocol);
+}
 
 }  // namespace
 

@@ -91,7 +91,8 @@ void ImageWriter::State::drain() {
     for (bool more = true; more;) {
         Chunk chunk{std::make_unique_for_overwrite<char[]>(kChunk), 0};
         while (more && chunk.size < kChunk) {
-            const ssize_t n = read(stream.get(), chunk.bytes.get() + chunk.size, kChunk - chunk.size);
+            const ssize_t n =
+                read(stream.get(), chunk.bytes.get() + chunk.size, kChunk - chunk.size);
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) give_up(fail("reading the VMM's stream", options.path, errno_text(errno)));
             more = n > 0;
@@ -157,7 +158,8 @@ Result<void> ImageWriter::State::wait_for_seal() {
     verdict.wait_for(lock, kSealLimit, [&] { return sealed || failure.has_value(); });
     if (failure) return *failure;
     if (!sealed) {
-        return fail("writing an image", options.path, "the VMM did not say that its stream is whole");
+        return fail("writing an image", options.path,
+                    "the VMM did not say that its stream is whole");
     }
     return {};
 }
@@ -168,7 +170,9 @@ void ImageWriter::seal() {
     state_->verdict.notify_all();
 }
 
-void ImageWriter::cancel(const Error& why) { state_->give_up(why); }
+void ImageWriter::cancel(const Error& why) {
+    state_->give_up(why);
+}
 
 void ImageWriter::State::give_up(const Error& why) {
     {
@@ -179,7 +183,11 @@ void ImageWriter::State::give_up(const Error& why) {
     queue.close();
 }
 
-std::uint64_t ImageWriter::raw_bytes() const { return state_->raw.load(std::memory_order_relaxed); }
-std::uint64_t ImageWriter::stored_bytes() const { return state_->file.size(); }
+std::uint64_t ImageWriter::raw_bytes() const {
+    return state_->raw.load(std::memory_order_relaxed);
+}
+std::uint64_t ImageWriter::stored_bytes() const {
+    return state_->file.size();
+}
 
 }  // namespace grl::bridge

@@ -46,7 +46,8 @@ class ImageWriter {
 
     // Once. `done` comes on the io_context's thread, also after cancel.
     void start(Fd stream, Callback<WrittenImage> done);
-    // The VMM says that the stream is whole. Without it an end of the stream is no end of the image.
+    // The VMM says that the stream is whole. Without it an end of the stream is no end of the
+    // image.
     void seal();
     void cancel(const Error& why);
 

@@ -32,8 +32,8 @@ void LinePart::add(GuestCapture::Plan plan, std::uint64_t bytes) {
     wanted_bytes_ += bytes;
     auto on_durable = [this, weak = weak_from_this(), guest](const WrittenImage& image) {
         if (!weak.lock()) return;
-        events_.durable({id_, guest, image.raw_bytes, image.stored_bytes, image.digest,
-                         image.durable_at_ns});
+        events_.durable(
+            {id_, guest, image.raw_bytes, image.stored_bytes, image.digest, image.durable_at_ns});
         on_settled();
     };
     auto on_failed = [this, weak = weak_from_this(), guest](const std::string& reason) {
@@ -69,8 +69,8 @@ void LinePart::prepare(Callback<Done> done) {
         },
         [self, end](Result<Done> ready) {
             if (!ready || self->state_ != State::preparing) return end(ready);
-            gather_done(self->guests_, [](const auto& guest, Callback<Done> d) { guest->prepare(d); },
-                        end);
+            gather_done(
+                self->guests_, [](const auto& guest, Callback<Done> d) { guest->prepare(d); }, end);
         });
 }
 
@@ -81,8 +81,9 @@ void LinePart::freeze(Callback<FrozenLine> done) {
     state_ = State::freezing;
     auto self = shared_from_this();
     hold_timer_.expires_after(kHoldLimit);
-    hold_timer_.async_wait([self](boost::system::error_code ec) {
-        if (!ec && self->holding_still()) {
+    hold_timer_.async_wait([weak = weak_from_this()](boost::system::error_code ec) {
+        auto self = weak.lock();
+        if (!ec && self && self->holding_still()) {
             self->abort("its guests stood still for too long", [](Result<Done>) {});
         }
     });
@@ -129,14 +130,15 @@ void LinePart::resume(Callback<Done> done) {
     if (!resume_.join(std::move(done))) return;
     state_ = State::resuming;
     auto self = shared_from_this();
-    gather_done(guests_, [](const auto& guest, Callback<Done> d) { guest->resume(d); },
-                [self](Result<Done> resumed) {
-                    if (resumed && self->advance(State::resuming, State::resumed)) {
-                        self->hold_timer_.cancel();
-                        self->on_settled();
-                    }
-                    self->resume_.finish(std::move(resumed));
-                });
+    gather_done(
+        guests_, [](const auto& guest, Callback<Done> d) { guest->resume(d); },
+        [self](Result<Done> resumed) {
+            if (resumed && self->advance(State::resuming, State::resumed)) {
+                self->hold_timer_.cancel();
+                self->on_settled();
+            }
+            self->resume_.finish(std::move(resumed));
+        });
 }
 
 void LinePart::on_settled() {
@@ -155,15 +157,22 @@ void LinePart::abort(const std::string& reason, Callback<Done> done) {
     auto self = shared_from_this();
     hold_timer_.cancel();
     progress_timer_.cancel();
-    // The guests first: each of them, whatever happens to the others.
-    gather_done(guests_, [](const auto& guest, Callback<Done> d) { guest->abort(d); },
-                [self](Result<Done> undone) {
-                    self->discard([self, undone](Result<Done> discarded) {
-                        self->state_ = State::aborted;
-                        if (!undone) log_error(undone.error().text());
-                        self->abort_.finish(undone ? discarded : undone);
-                    });
-                });
+    auto undo = [self](Result<Done>) { self->undo(); };
+    // Files that are just being made would be there again after they were removed.
+    prepare_.begun() && !prepare_.done() ? (void)prepare_.join(undo) : undo(Done{});
+}
+
+// The guests first: each of them, whatever happens to the others.
+void LinePart::undo() {
+    gather_done(
+        guests_, [](const auto& guest, Callback<Done> d) { guest->abort(d); },
+        [self = shared_from_this()](Result<Done> undone) {
+            self->discard([self, undone](Result<Done> discarded) {
+                self->state_ = State::aborted;
+                if (!undone) log_error(undone.error().text());
+                self->abort_.finish(undone ? discarded : undone);
+            });
+        });
 }
 
 void LinePart::discard(Callback<Done> done) {

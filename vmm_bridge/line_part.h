@@ -3,9 +3,9 @@
 //     preparing ► prepared ► freezing ► frozen ► capturing ► captured ► resuming ► resumed ► over
 //         └──────────┴───────────┴─────────┴──────────┴──────────┴──────────┴─► aborting ► aborted
 //
-// Each act may be asked for again, while it runs or afterwards, and has the one outcome. A part that
-// holds guests still and hears nothing is aborted by itself (Limits).
-// Threads: the io_context's.
+// Each act may be asked for again, while it runs or afterwards, and has the one outcome. A part
+// that holds guests still and hears nothing is aborted by itself (Limits). Threads: the
+// io_context's.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -21,8 +21,17 @@ namespace grl::bridge {
 class LinePart : public std::enable_shared_from_this<LinePart> {
   public:
     enum class State {
-        preparing, prepared, freezing, frozen, capturing, captured, resuming, resumed, over,
-        aborting, aborted,
+        preparing,
+        prepared,
+        freezing,
+        frozen,
+        capturing,
+        captured,
+        resuming,
+        resumed,
+        over,
+        aborting,
+        aborted,
     };
     struct Events {
         std::function<void(const LineProgress&)> progress;
@@ -52,6 +61,7 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
   private:
     // True if the act that ends may go on: the part was not aborted meanwhile.
     bool advance(State from, State to);
+    void undo();
     void discard(Callback<Done> done);
     void on_settled();
     void report_progress();

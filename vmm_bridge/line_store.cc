@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kSpare = 16U << 20;       // left free beyond what the images want
-constexpr std::size_t kListBytes = 1U << 20;      // of manifests in one page of a list
+constexpr std::uint64_t kSpare = 16U << 20;   // left free beyond what the images want
+constexpr std::size_t kListBytes = 1U << 20;  // of manifests in one page of a list
 constexpr mode_t kDirectoryMode = 0700;
 
 Result<void> make_directory(const std::string& parent, const std::string& path) {
@@ -60,7 +60,9 @@ Result<void> remove_tree(const std::string& path) {
     return {};
 }
 
-std::string mib(std::uint64_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; }
+std::string mib(std::uint64_t bytes) {
+    return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB";
+}
 
 }  // namespace
 

@@ -30,8 +30,9 @@ struct Options {
 
 Options read_options(int argc, char** argv) {
     Options options;
-    po::options_description known("grl-bridge --config FILE\n\nRuns in the foreground and logs to "
-                                  "standard error. Options");
+    po::options_description known(
+        "grl-bridge --config FILE\n\nRuns in the foreground and logs to "
+        "standard error. Options");
     known.add_options()("config", po::value(&options.config), "configuration file")(
         "debug", po::bool_switch(&options.debug), "log more")("help", "print this")(
         "version", "print the release");
@@ -62,7 +63,8 @@ Result<grl::BridgeConfig> load(const std::string& path) {
     if (!config) return config;
     std::string fault;
     if (!grl::valid_name(config->cluster)) fault = "cluster is no valid name";
-    if (!grl::valid_name(config->bridge.host)) fault = "bridge.host must be given: this host's name";
+    if (!grl::valid_name(config->bridge.host))
+        fault = "bridge.host must be given: this host's name";
     if (config->bridge.memory_mib == 0) fault = "bridge.memory_mib must be given";
     if (config->bridge.driver != "qemu") {
         fault = "bridge.driver is \"" + config->bridge.driver + "\"; there is: qemu";
@@ -75,8 +77,8 @@ Result<grl::BridgeConfig> load(const std::string& path) {
     return grl::fail("reading the configuration", path, fault, grl::ErrorKind::usage);
 }
 
-// Two children without rights, one that listens to the network and one that keeps streams alive; the
-// parent holds the rights.
+// Two children without rights, one that listens to the network and one that keeps streams alive;
+// the parent holds the rights.
 int run(const grl::BridgeConfig& config) {
     signal(SIGPIPE, SIG_IGN);
     Result<grl::bridge::StreamKeeper> keeper = grl::bridge::StreamKeeper::start(config.bridge.user);

@@ -1,5 +1,5 @@
-// The half that talks to the coordinator. It holds no rights, knows no guest and touches no file but
-// the MUNGE socket.
+// The half that talks to the coordinator. It holds no rights, knows no guest and touches no file
+// but the MUNGE socket.
 //
 //     connecting ──► connected ── lost ──► waiting (0.2 s, doubling to 5 s) ──► connecting …
 //         └───────────── failed ──────────────┘

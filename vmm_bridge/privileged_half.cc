@@ -77,7 +77,8 @@ class PrivilegedHalf {
                  if (type == LinkDown::kType) return bridge_.link_down();
                  log_error("the network half sends \"" + type + "\", which it may not");
              },
-             [this](const std::string& type, const json::object& body, Channel::Responder responder) {
+             [this](const std::string& type, const json::object& body,
+                    Channel::Responder responder) {
                  auto shared = std::make_shared<Channel::Responder>(std::move(responder));
                  run_verb(bridge_, type, body, [shared](Result<json::object> outcome) {
                      outcome ? shared->reply(*outcome) : shared->error(outcome.error());

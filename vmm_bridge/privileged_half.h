@@ -1,4 +1,5 @@
-// The half that holds the VMM and the checkpoint directory, and takes verbs.h's verbs from the other.
+// The half that holds the VMM and the checkpoint directory, and takes verbs.h's verbs from the
+// other.
 //
 //     opening (VMM found, guests taken over) ──► serving ──► leaving (no guest is left standing
 //     still) on SIGTERM, SIGINT or the other half's end ──► exit

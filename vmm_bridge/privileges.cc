@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::size_t kUserBuffer = 16384;
 
-Error denied(const std::string& why) { return fail("giving up root's rights", "", why); }
+Error denied(const std::string& why) {
+    return fail("giving up root's rights", "", why);
+}
 
 }  // namespace
 
@@ -30,8 +32,8 @@ Result<void> drop_privileges(const std::string& user) {
         if (entry.pw_uid == 0) return denied("user " + name + " is root");
         const auto flags = static_cast<capng_flags_t>(CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING |
                                                       CAPNG_CLEAR_AMBIENT);
-        const int changed = capng_change_id(static_cast<int>(entry.pw_uid),
-                                            static_cast<int>(entry.pw_gid), flags);
+        const int changed =
+            capng_change_id(static_cast<int>(entry.pw_uid), static_cast<int>(entry.pw_gid), flags);
         if (changed != 0) {
             return denied("becoming user " + name + " failed with " + std::to_string(changed));
         }

@@ -42,8 +42,8 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments, int output) {
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSID);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     std::vector<char*> argv;
     for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
@@ -82,14 +82,14 @@ struct Run : std::enable_shared_from_this<Run> {
         read_more();
     }
     void read_more() {
-        output.async_read_some(asio::buffer(buffer),
-                               [self = shared_from_this()](boost::system::error_code ec,
-                                                           std::size_t n) {
-                                   if (self->result.text.size() < kMaxOutput) {
-                                       self->result.text.append(self->buffer.data(), n);
-                                   }
-                                   ec ? self->reap() : self->read_more();
-                               });
+        output.async_read_some(
+            asio::buffer(buffer),
+            [self = shared_from_this()](boost::system::error_code ec, std::size_t n) {
+                if (self->result.text.size() < kMaxOutput) {
+                    self->result.text.append(self->buffer.data(), n);
+                }
+                ec ? self->reap() : self->read_more();
+            });
     }
     void reap() {
         ended.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -126,7 +126,8 @@ void Process::wait(std::function<void()> ended) {
 }
 
 Result<void> Process::kill() {
-    if (pidfd_send_signal(fd_.native_handle(), SIGKILL, nullptr, 0) == 0 || errno == ESRCH) return {};
+    if (pidfd_send_signal(fd_.native_handle(), SIGKILL, nullptr, 0) == 0 || errno == ESRCH)
+        return {};
     return fail("killing process " + std::to_string(pid_), "", errno_text(errno));
 }
 

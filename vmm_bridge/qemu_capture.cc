@@ -8,14 +8,9 @@ namespace grl::bridge {
 namespace {
 
 constexpr const char* kStreamName = "grl-capture";
-constexpr Milliseconds kCutLimit{120'000};      // the line's own deadline is shorter
+constexpr Milliseconds kCutLimit{120'000};       // the line's own deadline is shorter
 constexpr Milliseconds kStreamLimit{3'600'000};  // a large guest onto slow storage
 constexpr Milliseconds kSettleLimit{10'000};
-
-std::string status_of(const json::object& data) {
-    const json::value* status = data.if_contains("status");
-    return status && status->is_string() ? std::string(status->get_string()) : std::string();
-}
 
 }  // namespace
 
@@ -30,13 +25,16 @@ void QemuCapture::start(Fd stream) {
     guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
     arm(kCutLimit, "QEMU did not cut in time");
     // Both at once: a round trip less while the guest stands still.
-    guest_->command("getfd", {{"fdname", kStreamName}}, [self](Result<json::value> reply) {
-        if (!reply) self->end(reply.error());
-    }, std::move(stream));
+    guest_->command(
+        "getfd", {{"fdname", kStreamName}},
+        [self](Result<json::value> reply) {
+            if (!reply) self->end(reply.error());
+        },
+        std::move(stream));
     guest_->command("migrate", {{"uri", std::string("fd:") + kStreamName}},
                     [self](Result<json::value> reply) {
-        if (!reply) self->end(reply.error());
-    });
+                        if (!reply) self->end(reply.error());
+                    });
 }
 
 void QemuCapture::on_event(const Result<QmpEvent>& event) {
@@ -50,7 +48,7 @@ void QemuCapture::on_event(const Result<QmpEvent>& event) {
 }
 
 void QemuCapture::on_migration(const QmpEvent& event) {
-    const std::string status = status_of(event.data);
+    const std::string status = text_in(event.data, "status");
     if (status == "completed") return completed(event);
     if (status == "failed" || status == "cancelled") return failed(status);
 }
@@ -65,7 +63,8 @@ void QemuCapture::cut(std::int64_t at_ns) {
 void QemuCapture::completed(const QmpEvent& event) {
     auto self = shared_from_this();
     if (method_ == CaptureMethod::background) {
-        if (!cut_) return end(fail("capturing", "", "QEMU completed without letting the guest run"));
+        if (!cut_)
+            return end(fail("capturing", "", "QEMU completed without letting the guest run"));
         return end(Done{});
     }
     // QEMU says completed before it enters "postmigrate", and a guest that is let run in between
@@ -79,7 +78,8 @@ void QemuCapture::completed(const QmpEvent& event) {
 }
 
 void QemuCapture::failed(const std::string& status) {
-    if (cancelling_) return end(fail("capturing guest " + guest_->definition().name, "", "cancelled"));
+    if (cancelling_)
+        return end(fail("capturing guest " + guest_->definition().name, "", "cancelled"));
     auto self = shared_from_this();
     guest_->command("query-migrate", {}, [self, status](Result<json::value> reply) {
         std::string why = "QEMU's migration has " + status;

@@ -7,9 +7,9 @@
 //     cancel: stop-copy ── migrate_cancel, settled ──► cancelled
 //             background ── cut ──► cancelled, but the stream goes on to its end
 //
-// Background means QEMU's background-snapshot: memory is write-protected, and QEMU 7.2 lets the guest
-// run by itself when that is done; the event RESUME is the only sign (the status "active" is early).
-// Such a migration must not be cancelled, nor its stream be closed: see stream_keeper.h.
+// Background means QEMU's background-snapshot: memory is write-protected, and QEMU 7.2 lets the
+// guest run by itself when that is done; the event RESUME is the only sign (the status "active" is
+// early). Such a migration must not be cancelled, nor its stream be closed: see stream_keeper.h.
 // Threads: the io_context's.
 #pragma once
 

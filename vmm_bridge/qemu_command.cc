@@ -53,7 +53,8 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths&
 }
 
 bool is_qemu_of(const std::vector<std::string>& command_line, const QemuPaths& paths) {
-    if (command_line.empty() || command_line[0].find(kQemuProgram) == std::string::npos) return false;
+    if (command_line.empty() || command_line[0].find(kQemuProgram) == std::string::npos)
+        return false;
     auto at = std::find(command_line.begin(), command_line.end(), "-pidfile");
     return at != command_line.end() && ++at != command_line.end() && *at == paths.pid();
 }

@@ -45,7 +45,8 @@ void QemuDriver::adopt_all(Callback<Done> done) {
         if (at->path().extension() != ".pid") continue;
         const std::string name = at->path().stem();
         if (!valid_name(name)) continue;
-        if (auto definition = QemuGuest::left_behind(run_dir_, name)) found.push_back(add(*definition));
+        if (auto definition = QemuGuest::left_behind(run_dir_, name))
+            found.push_back(add(*definition));
     }
     gather_done(
         found,
@@ -65,14 +66,15 @@ void QemuDriver::adopt_all(Callback<Done> done) {
 
 std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
     const std::string name = definition.name;
-    auto guest = std::make_shared<QemuGuest>(
-        io_, definition, run_dir_,
-        QemuGuest::Handlers{[this] {
-                                if (events_.changed) events_.changed();
-                            },
-                            [this, name](const std::string& reason) {
-                                if (events_.died) events_.died(name, reason);
-                            }});
+    auto guest =
+        std::make_shared<QemuGuest>(io_, definition, run_dir_,
+                                    QemuGuest::Handlers{[this] {
+                                                            if (events_.changed) events_.changed();
+                                                        },
+                                                        [this, name](const std::string& reason) {
+                                                            if (events_.died)
+                                                                events_.died(name, reason);
+                                                        }});
     guests_[name] = {guest, nullptr};
     return guest;
 }
@@ -168,10 +170,11 @@ void QemuDriver::freeze(const std::string& name, Callback<std::int64_t> done) {
 
 void QemuDriver::capture(const std::string& name, CaptureMethod method, Fd stream,
                          Callback<std::int64_t> captured, Callback<Done> finished) {
-    auto guest = find<std::int64_t>("capturing", name, [captured, finished](Result<std::int64_t> r) {
-        captured(r);
-        finished(r.error());
-    });
+    auto guest =
+        find<std::int64_t>("capturing", name, [captured, finished](Result<std::int64_t> r) {
+            captured(r);
+            finished(r.error());
+        });
     if (!guest) return;
     auto end = [this, guest, name, method, finished](Result<Done> outcome) {
         if (auto at = guests_.find(name); at != guests_.end()) at->second.capture.reset();

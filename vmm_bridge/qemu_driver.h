@@ -1,5 +1,5 @@
-// The driver for QEMU (driver.h is its contract). A guest's QEMU is a daemon of its own that outlives
-// the bridge; a bridge that starts takes over what it finds in run_dir.
+// The driver for QEMU (driver.h is its contract). A guest's QEMU is a daemon of its own that
+// outlives the bridge; a bridge that starts takes over what it finds in run_dir.
 #pragma once
 
 #include <map>

@@ -6,37 +6,22 @@
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
-#include <cstdlib>
 
 #include "grl/log.h"
 #include "vmm_bridge/clock.h"
 #include "vmm_bridge/definitions.h"
-#include "vmm_bridge/qemu_command.h"
 #include "vmm_bridge/tap.h"
 
 namespace grl::bridge {
 
 namespace {
 
-constexpr Milliseconds kLaunchLimit{30'000};
-constexpr Milliseconds kMonitorLimit{10'000};
 constexpr Milliseconds kCommandLimit{10'000};
 constexpr std::int64_t kStatusLimit = 5'000;  // ms
 constexpr Milliseconds kStatusStep{2};
 constexpr Milliseconds kKillLimit{20'000};
 constexpr Milliseconds kEndLimit{1'000};
 constexpr std::size_t kLastWords = 400;  // bytes
-constexpr std::uint64_t kBandwidth = 1ULL << 40;  // bytes a second: as fast as we read
-
-pid_t pid_in(const std::string& path) {
-    Result<std::string> text = read_file(path, 64);
-    return text ? static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10)) : 0;
-}
-
-std::string text_in(const json::value& object, const char* key) {
-    const json::value* v = object.is_object() ? object.get_object().if_contains(key) : nullptr;
-    return v && v->is_string() ? std::string(v->get_string()) : std::string();
-}
 
 }  // namespace
 
@@ -57,174 +42,6 @@ void QemuGuest::set_state(GuestState state) {
     if (state == state_) return;
     state_ = state;
     if (handlers_.changed) handlers_.changed();
-}
-
-// ---- launch ----
-
-void QemuGuest::launch(bool incoming, Callback<Done> done) {
-    set_state(GuestState::starting);
-    incoming_ = incoming;
-    Result<void> ready = prepare_host();
-    if (!ready) {
-        asio::post(io_, [self = shared_from_this(), e = ready.error(), done = std::move(done)] {
-            self->destroy([e, done](Result<Done>) { done(e); });
-        });
-        return;
-    }
-    run_program(io_, qemu_command(definition_, paths_, incoming), kLaunchLimit,
-                [self = shared_from_this(), incoming, done = std::move(done)](Result<Output> output) {
-                    self->launched(incoming, std::move(output), done);
-                });
-}
-
-Result<void> QemuGuest::prepare_host() {
-    for (const std::string& path : {paths_.monitor(), paths_.pid(), paths_.console(),
-                                    paths_.log(), paths_.frozen()}) {
-        unlink(path.c_str());
-    }
-    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
-        const Nic& nic = definition_.qemu.nics[i];
-        Result<void> ok = make_tap(tap_name(definition_.name, i), nic.bridge, nic.mac);
-        if (!ok) return ok;
-    }
-    return replace_file(paths_.definition(), json::serialize(to_json(definition_)));
-}
-
-void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> done) {
-    // Something that failed on the way is taken back before it is told.
-    Callback<Done> end = [self = shared_from_this(), incoming, done](Result<Done> result) {
-        if (!result) {
-            return self->destroy([e = result.error(), done](Result<Done>) { done(e); });
-        }
-        if (!incoming) self->set_state(GuestState::running);
-        done(Done{});
-    };
-    if (!output) return end(output.error());
-    if (output->status != 0) {
-        std::string why = output->text;
-        while (!why.empty() && why.back() == '\n') why.pop_back();
-        if (why.empty()) why = last_words();
-        return end(fail("starting QEMU for guest " + definition_.name, paths_.base, why));
-    }
-    Result<void> opened = open_process();
-    if (!opened) return end(opened.error());
-    connect(std::move(end));
-}
-
-Result<void> QemuGuest::open_process() {
-    const pid_t pid = pid_in(paths_.pid());
-    if (pid <= 0) {
-        return fail("finding guest " + definition_.name, paths_.pid(), "no QEMU has left its pid",
-                    ErrorKind::not_found);
-    }
-    // The descriptor first: what is checked afterwards is about the process it is bound to.
-    Result<Process> process = Process::open(io_, pid);
-    if (!process) return process.error();
-    if (!is_qemu_of(command_line_of(pid), paths_)) {
-        return fail("finding guest " + definition_.name, paths_.pid(),
-                    "process " + std::to_string(pid) + " is not its QEMU", ErrorKind::not_found);
-    }
-    process_ = std::move(*process);
-    process_->wait([weak = weak_from_this()] {
-        if (auto self = weak.lock()) self->on_process_ended();
-    });
-    return {};
-}
-
-void QemuGuest::connect(Callback<Done> done) {
-    Qmp::connect(io_, paths_.monitor(), kMonitorLimit,
-                 [self = shared_from_this(), done](Result<std::shared_ptr<Qmp>> qmp) {
-        if (!qmp) return done(qmp.error());
-        self->qmp_ = *qmp;
-        self->qmp_->set_handlers(
-            {[weak = self->weak_from_this()](const QmpEvent& event) {
-                 if (auto guest = weak.lock()) guest->on_event(event);
-             },
-             [weak = self->weak_from_this()](const Error& error) {
-                 if (auto guest = weak.lock()) guest->on_monitor_closed(error);
-             }});
-        self->command("migrate-set-parameters", {{"max-bandwidth", kBandwidth}},
-                      [self, done](Result<json::value> set) {
-            if (!set) return done(set.error());
-            self->set_capability("events", true, done);
-        });
-    });
-}
-
-// ---- adopt ----
-
-std::optional<GuestDefinition> QemuGuest::left_behind(const std::string& run_dir,
-                                                      const std::string& guest) {
-    const QemuPaths paths(run_dir, guest);
-    const pid_t pid = pid_in(paths.pid());
-    if (pid <= 0 || !is_qemu_of(command_line_of(pid), paths)) return std::nullopt;
-    Result<std::string> text = read_file(paths.definition());
-    if (!text) return std::nullopt;
-    boost::system::error_code ec;
-    json::value value = json::parse(*text, ec);
-    if (ec) return std::nullopt;
-    Result<GuestDefinition> definition = from_json<GuestDefinition>(value, "a guest's definition");
-    if (!definition || definition->name != guest) return std::nullopt;
-    return *definition;
-}
-
-void QemuGuest::adopt(Callback<Done> done) {
-    set_state(GuestState::starting);
-    Result<void> opened = open_process();
-    if (!opened) {
-        set_state(GuestState::lost);
-        asio::post(io_, [e = opened.error(), done = std::move(done)] { done(e); });
-        return;
-    }
-    connect([self = shared_from_this(), done](Result<Done> connected) {
-        if (!connected) {
-            // It runs, but does not listen: it can only be destroyed.
-            self->set_state(GuestState::lost);
-            return done(connected.error());
-        }
-        self->settle_capture([self, done](Result<Done> settled) {
-            if (!settled) return done(settled.error());
-            self->command("query-status", {}, [self, done](Result<json::value> status) {
-                if (!status) return done(status.error());
-                self->settle_adopted(text_in(*status, "status"), done);
-            });
-        });
-    });
-}
-
-// What the bridge before us was capturing when it ended: stop-and-copy is cancelled, a background
-// snapshot must run to its end (into the stream keeper), and the capability stays till then.
-void QemuGuest::settle_capture(Callback<Done> done) {
-    command("query-migrate-capabilities", {}, [self = shared_from_this(), done](Result<json::value> r) {
-        if (!r) return done(r.error());
-        bool background = false;
-        for (const auto& entry : r->is_array() ? r->get_array() : json::array()) {
-            if (text_in(entry, "capability") != "background-snapshot") continue;
-            const json::value* state = entry.get_object().if_contains("state");
-            background = state && state->is_bool() && state->get_bool();
-        }
-        if (background) {
-            return self->set_capability("background-snapshot", false,
-                                        [done](Result<Done>) { done(Done{}); });
-        }
-        self->command("migrate_cancel", {}, [done](Result<json::value>) { done(Done{}); });
-    });
-}
-
-void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
-    if (status == "running") {
-        set_state(GuestState::running);
-        mark_frozen(false);
-        return done(Done{});
-    }
-    if (status == "inmigrate" || status == "prelaunch") {
-        log_warning("guest " + definition_.name + " was being restored when its bridge ended: it goes");
-        return destroy(std::move(done));
-    }
-    set_state(GuestState::paused);
-    if (access(paths_.frozen().c_str(), F_OK) != 0) return done(Done{});  // restored, and waits
-    log_warning("guest " + definition_.name + " was held by a line when its bridge ended: it goes on");
-    resume(std::move(done));
 }
 
 // ---- freeze, resume ----
@@ -258,7 +75,8 @@ void QemuGuest::mark_frozen(bool frozen) {
         return;
     }
     Fd mark(open(paths_.frozen().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    if (!mark) log_warning("cannot mark guest " + definition_.name + " as frozen: " + errno_text(errno));
+    if (!mark)
+        log_warning("cannot mark guest " + definition_.name + " as frozen: " + errno_text(errno));
 }
 
 void QemuGuest::resume(Callback<Done> done) {
@@ -294,7 +112,8 @@ void QemuGuest::resume(Callback<Done> done) {
 
 void QemuGuest::command(const std::string& name, json::object arguments, Callback<json::value> done,
                         Fd pass) {
-    if (qmp_) return qmp_->execute(name, std::move(arguments), kCommandLimit, done, std::move(pass));
+    if (qmp_)
+        return qmp_->execute(name, std::move(arguments), kCommandLimit, done, std::move(pass));
     asio::post(io_, [name, where = paths_.monitor(), done] {
         done(fail("QEMU's " + name, where, "its monitor is closed", ErrorKind::unreachable));
     });
@@ -324,9 +143,8 @@ void QemuGuest::poll_status(std::vector<std::string> wanted, std::int64_t deadli
                              "QEMU says that it is " + status + ", not " + wanted.front()));
         }
         auto timer = std::make_shared<asio::steady_timer>(self->io_, kStatusStep);
-        timer->async_wait([=](boost::system::error_code) {
-            self->poll_status(wanted, deadline_ms, done);
-        });
+        timer->async_wait(
+            [=](boost::system::error_code) { self->poll_status(wanted, deadline_ms, done); });
     });
 }
 

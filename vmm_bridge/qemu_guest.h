@@ -53,13 +53,17 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void await_status(std::vector<std::string> wanted, Callback<std::string> done);
     void set_capability(const std::string& name, bool on, Callback<Done> done);
     // At most one at a time sees the monitor's events and its end; empty: nobody.
-    void watch(std::function<void(const Result<QmpEvent>&)> watcher) { watcher_ = std::move(watcher); }
+    void watch(std::function<void(const Result<QmpEvent>&)> watcher) {
+        watcher_ = std::move(watcher);
+    }
 
     const GuestDefinition& definition() const { return definition_; }
     const std::string& digest() const { return digest_; }
     GuestState state() const { return state_; }
     void set_state(GuestState state);
-    std::uint64_t resident_bytes() const { return process_ ? resident_bytes_of(process_->pid()) : 0; }
+    std::uint64_t resident_bytes() const {
+        return process_ ? resident_bytes_of(process_->pid()) : 0;
+    }
     asio::io_context& io() { return io_; }
 
   private:
@@ -88,8 +92,8 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     std::shared_ptr<Qmp> qmp_;
     std::function<void(const Result<QmpEvent>&)> watcher_;
     std::int64_t stopped_at_ns_ = 0;
-    bool shut_down_ = false;   // by the guest itself
-    bool incoming_ = false;    // loaded, not yet run: the network must learn where it is
+    bool shut_down_ = false;  // by the guest itself
+    bool incoming_ = false;   // loaded, not yet run: the network must learn where it is
     std::optional<Act<Done>> ending_;
     asio::steady_timer timer_;  // for its process to end
 };

@@ -16,11 +16,6 @@ namespace {
 
 constexpr std::size_t kMaxLine = 16U << 20;  // bytes of one answer
 
-std::string text_at(const json::object& object, const char* key) {
-    const json::value* v = object.if_contains(key);
-    return v && v->is_string() ? std::string(v->get_string()) : std::string();
-}
-
 std::int64_t number_at(const json::object& object, const char* key) {
     const json::value* v = object.if_contains(key);
     return v && v->is_int64() ? v->get_int64() : 0;
@@ -28,7 +23,7 @@ std::int64_t number_at(const json::object& object, const char* key) {
 
 QmpEvent event_of(const json::object& message) {
     QmpEvent event;
-    event.name = text_at(message, "event");
+    event.name = text_in(message, "event");
     if (const json::value* data = message.if_contains("data"); data && data->is_object()) {
         event.data = data->get_object();
     }
@@ -40,6 +35,11 @@ QmpEvent event_of(const json::object& message) {
 }
 
 }  // namespace
+
+std::string text_in(const json::value& object, const char* key) {
+    const json::value* v = object.is_object() ? object.get_object().if_contains(key) : nullptr;
+    return v && v->is_string() ? std::string(v->get_string()) : std::string();
+}
 
 Qmp::Qmp(asio::io_context& io, std::string path)
     : io_(io), path_(std::move(path)), socket_(io), input_(kMaxLine) {}
@@ -117,9 +117,8 @@ void Qmp::send_next() {
         if (!send_some(outgoing_.front())) {
             if (errno != EAGAIN && errno != EINTR) {
                 // Not from within execute(): its caller has not returned yet.
-                asio::post(io_, [self = shared_from_this(), why = errno_text(errno)] {
-                    self->die(why);
-                });
+                asio::post(
+                    io_, [self = shared_from_this(), why = errno_text(errno)] { self->die(why); });
                 return;
             }
             sending_ = true;
@@ -160,7 +159,8 @@ bool Qmp::send_some(Outgoing& out) {
 
 void Qmp::read_next() {
     asio::async_read_until(
-        socket_, input_, '\n', [self = shared_from_this()](boost::system::error_code ec, std::size_t) {
+        socket_, input_, '\n',
+        [self = shared_from_this()](boost::system::error_code ec, std::size_t) {
             if (!self->open_) return;
             if (ec) return self->die(ec == asio::error::eof ? "QEMU closed it" : ec.message());
             std::istream lines(&self->input_);
@@ -182,7 +182,7 @@ void Qmp::take(const json::object& message) {
     } else {
         const auto id = static_cast<std::uint64_t>(number_at(message, "id"));
         if (const json::value* error = message.if_contains("error"); error && error->is_object()) {
-            settle(id, fail("", "", text_at(error->get_object(), "desc")));
+            settle(id, fail("", "", text_in(*error, "desc")));
         } else if (const json::value* value = message.if_contains("return")) {
             settle(id, *value);
         } else {
@@ -209,7 +209,8 @@ void Qmp::die(const std::string& why) {
     close();
     const Error error = fail("QEMU's monitor", path_, why, ErrorKind::unreachable);
     if (greeted_) std::exchange(greeted_, nullptr)(error);
-    while (!pending_.empty()) settle(pending_.begin()->first, fail("", "", why, ErrorKind::unreachable));
+    while (!pending_.empty())
+        settle(pending_.begin()->first, fail("", "", why, ErrorKind::unreachable));
     if (handlers_.closed) handlers_.closed(error);
 }
 

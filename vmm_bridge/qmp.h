@@ -3,8 +3,8 @@
 //     connecting ──► greeted ──► ready ──► dead       any fault, end of file or deadline: dead
 //
 // Threads: the io_context's; nothing blocks. Commands are sent at once, one behind the other, and
-// answered in any order; each has a deadline. When the monitor dies every open command gets an error,
-// then `closed` comes. Keeps itself alive while it is open.
+// answered in any order; each has a deadline. When the monitor dies every open command gets an
+// error, then `closed` comes. Keeps itself alive while it is open.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -34,6 +34,9 @@ struct QmpEvent {
     std::int64_t at_ns = 0;  // QEMU's time stamp
 };
 
+// The text under `key`, empty if there is none.
+std::string text_in(const json::value& object, const char* key);
+
 class Qmp : public std::enable_shared_from_this<Qmp> {
   public:
     struct Handlers {
@@ -41,7 +44,8 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
         std::function<void(const Error&)> closed;  // not after close()
     };
 
-    // Done when capabilities are negotiated. A monitor serves one client: another's is an error here.
+    // Done when capabilities are negotiated. A monitor serves one client: another's is an error
+    // here.
     static void connect(asio::io_context& io, const std::string& path, Milliseconds limit,
                         Callback<std::shared_ptr<Qmp>> done);
 

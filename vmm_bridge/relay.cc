@@ -8,10 +8,21 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::array kRequests = std::to_array<std::string_view>({
-    Heartbeat::kType, StartGuest::kType, DestroyGuests::kType, RestoreGuests::kType, ResumeGuests::kType,
-    PrepareLine::kType, FreezeLine::kType, CaptureLine::kType, ResumeLine::kType,
-    AbortLine::kType, CommitLine::kType, ListLines::kType, VerifyLine::kType,
-    DeleteLine::kType, SweepLines::kType,
+    Heartbeat::kType,
+    StartGuest::kType,
+    DestroyGuests::kType,
+    RestoreGuests::kType,
+    ResumeGuests::kType,
+    PrepareLine::kType,
+    FreezeLine::kType,
+    CaptureLine::kType,
+    ResumeLine::kType,
+    AbortLine::kType,
+    CommitLine::kType,
+    ListLines::kType,
+    VerifyLine::kType,
+    DeleteLine::kType,
+    SweepLines::kType,
 });
 
 struct Event {

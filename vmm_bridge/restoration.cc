@@ -78,7 +78,8 @@ struct Restoration : std::enable_shared_from_this<Restoration> {
             guests,
             [self, manifest](const GuestDefinition& guest, Callback<VerifiedImage> one) {
                 run_blocking<VerifiedImage>(
-                    self->io, [self, manifest, guest] { return verify_one(self->store, *manifest, guest); },
+                    self->io,
+                    [self, manifest, guest] { return verify_one(self->store, *manifest, guest); },
                     one);
             },
             [self](Result<std::vector<VerifiedImage>> verified) {

@@ -1,7 +1,8 @@
 // Guests of a committed line, loaded on this host and left paused.
 //
 //     reading the manifest ► verifying all images ► loading all ──► loaded
-//          └──────────────────────┴──────────────────┴─ one fails ─► undoing ─► failed, none is left
+//          └──────────────────────┴──────────────────┴─ one fails ─► undoing ─► failed, none is
+//          left
 //
 // Threads: the io_context's; files on threads of their own. Keeps itself alive until it has told.
 #pragma once

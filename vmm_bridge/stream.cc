@@ -12,7 +12,8 @@ constexpr int kBuffer = 4 << 20;  // bytes; measured best among 0.2, 1, 4 and 16
 
 void enlarge(int fd) {
     // FORCE needs CAP_NET_ADMIN; without it the system's limit has to do.
-    for (auto [force, plain] : {std::pair{SO_SNDBUFFORCE, SO_SNDBUF}, {SO_RCVBUFFORCE, SO_RCVBUF}}) {
+    for (auto [force, plain] :
+         {std::pair{SO_SNDBUFFORCE, SO_SNDBUF}, {SO_RCVBUFFORCE, SO_RCVBUF}}) {
         if (setsockopt(fd, SOL_SOCKET, force, &kBuffer, sizeof kBuffer) != 0) {
             setsockopt(fd, SOL_SOCKET, plain, &kBuffer, sizeof kBuffer);
         }

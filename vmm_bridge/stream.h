@@ -1,6 +1,6 @@
-// The way a guest's state takes between VMM and bridge: a pair of connected stream sockets, each end
-// closed on exec. A socket and not a pipe, as QEMU writes into it three times as fast (vectors of
-// pages at once), with large buffers where the kernel lets us. Non-blocking calls; any thread.
+// The way a guest's state takes between VMM and bridge: a pair of connected stream sockets, each
+// end closed on exec. A socket and not a pipe, as QEMU writes into it three times as fast (vectors
+// of pages at once), with large buffers where the kernel lets us. Non-blocking calls; any thread.
 #pragma once
 
 #include "grl/file.h"

@@ -2,8 +2,8 @@
 //
 // QEMU must never lose the reader of a background snapshot's stream: if that migration fails or is
 // cancelled, 7.2 leaves the guest's memory write-protected and its vCPUs stand in handle_userfault
-// for ever. So each stream's reading end is also held by this process, which reads nothing while the
-// bridge lives and, when the bridge is gone, reads to the end of all of them and exits.
+// for ever. So each stream's reading end is also held by this process, which reads nothing while
+// the bridge lives and, when the bridge is gone, reads to the end of all of them and exits.
 //
 //     holding ── a stream's end ──► lets go of it
 //        └────── the bridge's end ──► draining ── all ended ──► exit

@@ -50,7 +50,8 @@ Result<void> set_address(int control, const std::string& tap, const std::string&
     unsigned byte[6];
     if (sscanf(guest_mac.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &byte[0], &byte[1], &byte[2], &byte[3],
                &byte[4], &byte[5]) != 6) {
-        return fail("making a tap", tap, "\"" + guest_mac + "\" is no MAC address", ErrorKind::usage);
+        return fail("making a tap", tap, "\"" + guest_mac + "\" is no MAC address",
+                    ErrorKind::usage);
     }
     byte[0] = 0xfe;
     ifreq request = request_for(tap);

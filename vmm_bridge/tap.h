@@ -13,7 +13,8 @@ namespace grl::bridge {
 std::string tap_name(const std::string& guest, std::size_t index);
 
 // A persistent tap that is up and a port of `bridge`.
-Result<void> make_tap(const std::string& tap, const std::string& bridge, const std::string& guest_mac);
+Result<void> make_tap(const std::string& tap, const std::string& bridge,
+                      const std::string& guest_mac);
 Result<void> remove_tap(const std::string& tap);
 
 }  // namespace grl::bridge

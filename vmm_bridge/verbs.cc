@@ -41,10 +41,14 @@ constexpr std::array kVerbs = {
 
 LinePart::State least(When when) {
     switch (when) {
-        case When::always: return LinePart::State::preparing;
-        case When::line_prepared: return LinePart::State::prepared;
-        case When::line_frozen: return LinePart::State::frozen;
-        case When::line_captured: return LinePart::State::captured;
+        case When::always:
+            return LinePart::State::preparing;
+        case When::line_prepared:
+            return LinePart::State::prepared;
+        case When::line_frozen:
+            return LinePart::State::frozen;
+        case When::line_captured:
+            return LinePart::State::captured;
     }
     return LinePart::State::aborted;
 }
@@ -74,12 +78,14 @@ Result<void> allowed(const Bridge& bridge, const Verb& verb, const json::object&
 
 }  // namespace
 
-std::span<const Verb> verbs() { return kVerbs; }
+std::span<const Verb> verbs() {
+    return kVerbs;
+}
 
 void run_verb(Bridge& bridge, std::string_view type, const json::object& body,
               Callback<json::object> done) {
-    auto verb = std::find_if(kVerbs.begin(), kVerbs.end(),
-                             [&](const Verb& v) { return v.type == type; });
+    auto verb =
+        std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb& v) { return v.type == type; });
     if (verb == kVerbs.end()) {
         return done(fail("taking a request", "", "there is no such verb", ErrorKind::protocol));
     }

@@ -20,7 +20,8 @@ namespace asio = boost::asio;
 template <class T>
 void run_blocking(asio::io_context& io, std::function<Result<T>()> job, Callback<T> done) {
     auto work = asio::make_work_guard(io);
-    std::thread([&io, work = std::move(work), job = std::move(job), done = std::move(done)]() mutable {
+    std::thread([&io, work = std::move(work), job = std::move(job),
+                 done = std::move(done)]() mutable {
         auto result = std::make_shared<Result<T>>(job());
         asio::post(io, [result, done = std::move(done)] { done(std::move(*result)); });
     }).detach();

@@ -1,0 +1,201 @@
+// What the tests of vmm_bridge share: a directory that goes away, an event loop with a limit, and a
+// VMM that exists in memory only and fails when it is told to.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "grl/file.h"
+#include "vmm_bridge/clock.h"
+#include "vmm_bridge/definitions.h"
+#include "vmm_bridge/driver.h"
+
+namespace grl::bridge {
+
+namespace asio = boost::asio;
+
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory() {
+        std::string name = std::filesystem::temp_directory_path() / "grl-test-XXXXXX";
+        path = mkdtemp(name.data());
+    }
+    ~TemporaryDirectory() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    std::string path;
+};
+
+// Runs the loop until `ready`, at most so long; whether it became ready.
+template <class Ready>
+bool run_until(asio::io_context& io, Ready ready,
+               std::chrono::seconds limit = std::chrono::seconds(60)) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!ready() && std::chrono::steady_clock::now() < end) {
+        io.restart();
+        io.run_one_for(std::chrono::milliseconds(50));
+    }
+    return ready();
+}
+
+// Starts an asynchronous act and waits for its outcome.
+template <class T, class Start>
+Result<T> wait_for(asio::io_context& io, Start start) {
+    auto outcome = std::make_shared<std::optional<Result<T>>>();
+    start([outcome](Result<T> result) { *outcome = std::move(result); });
+    if (!run_until(io, [&] { return outcome->has_value(); })) {
+        return fail("a test's act", "", "it never called back");
+    }
+    return **outcome;
+}
+
+inline void write_text(const std::string& path, const std::string& text) {
+    std::ofstream(path, std::ios::binary) << text;
+}
+
+inline std::string read_text(const std::string& path) {
+    Result<std::string> text = read_file(path, 1U << 30);
+    return text ? *text : std::string();
+}
+
+inline GuestDefinition test_definition(const std::string& name, std::uint64_t memory_mib = 32) {
+    GuestDefinition d;
+    d.name = name;
+    d.address = "10.0.0.1";
+    d.memory_mib = memory_mib;
+    return d;
+}
+
+inline void write_definition(const std::string& directory, const GuestDefinition& d) {
+    std::filesystem::create_directories(directory);
+    write_text(directory + "/" + d.name + ".toml",
+               "name = \"" + d.name + "\"\naddress = \"" + d.address +
+                   "\"\nmemory_mib = " + std::to_string(d.memory_mib) + "\n");
+}
+
+// Keeps the contract of driver.h; a guest's state is a text.
+class FakeDriver : public Driver {
+  public:
+    explicit FakeDriver(asio::io_context& io) : io_(io) {}
+
+    struct Guest {
+        GuestDefinition definition;
+        GuestState state = GuestState::running;
+        std::string memory;
+        Callback<Done> stuck;  // a capture that waits to be cancelled
+    };
+    std::map<std::string, Guest> guests;
+    std::set<std::string> faults;  // no_background, background_fails, capture_fails, capture_hangs
+    std::vector<std::string> calls;
+    Events events;
+
+    std::string name() const override { return "qemu"; }
+    std::string version() const override { return "FAKE 1"; }
+    void open(Events e, Callback<Done> done) override {
+        events = std::move(e);
+        later(done, Done{});
+    }
+    std::vector<GuestView> list() const override {
+        std::vector<GuestView> views;
+        for (const auto& [name, g] : guests) {
+            views.push_back({g.definition, definition_digest(g.definition), g.state, 1U << 20});
+        }
+        return views;
+    }
+    void start(const GuestDefinition& d, Callback<Done> done) override {
+        guests[d.name] = {d, GuestState::running, "memory of " + d.name, {}};
+        later(done, Done{});
+    }
+    void destroy(const std::string& guest, Callback<Done> done) override {
+        calls.push_back("destroy " + guest);
+        guests.erase(guest);
+        later(done, Done{});
+    }
+    void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override {
+        calls.push_back("prepare " + guest + " " + name_of(method));
+        if (method == CaptureMethod::background && faults.contains("no_background")) {
+            return later<Done>(done, fail("preparing", "", "no userfaultfd", ErrorKind::refused));
+        }
+        later(done, Done{});
+    }
+    void freeze(const std::string& guest, Callback<std::int64_t> done) override {
+        guests[guest].state = GuestState::paused;
+        later(done, now_ns());
+    }
+    void capture(const std::string& guest, CaptureMethod method, Fd stream,
+                 Callback<std::int64_t> captured, Callback<Done> finished) override {
+        calls.push_back("capture " + guest + " " + name_of(method));
+        EXPECT_EQ(guests[guest].state, GuestState::paused);
+        const bool background = method == CaptureMethod::background;
+        if ((background && faults.contains("background_fails")) ||
+            faults.contains("capture_fails")) {
+            const Error e = fail("capturing", "", "the fake VMM fails");
+            later<std::int64_t>(captured, e);
+            return later<Done>(finished, e);
+        }
+        if (faults.contains("capture_hangs")) {
+            guests[guest].stuck = [captured, finished](Result<Done> r) {
+                captured(r.error());
+                finished(r.error());
+            };
+            return;
+        }
+        const std::string memory = guests[guest].memory;
+        send(stream.get(), memory.data(), memory.size(), MSG_NOSIGNAL);
+        if (background) guests[guest].state = GuestState::running;
+        later(captured, now_ns());
+        later(finished, Done{});
+    }
+    void resume(const std::string& guest, Callback<Done> done) override {
+        calls.push_back("resume " + guest);
+        guests[guest].state = GuestState::running;
+        later(done, Done{});
+    }
+    void cancel(const std::string& guest, Callback<Done> done) override {
+        calls.push_back("cancel " + guest);
+        if (auto stuck = std::exchange(guests[guest].stuck, nullptr))
+            stuck(fail("", "", "cancelled"));
+        later(done, Done{});
+    }
+    void restore(const GuestDefinition& d, Fd stream, Callback<Done> done) override {
+        std::thread([this, d, fd = stream.release(), done] {
+            Fd in(fd);
+            std::string memory;
+            char buffer[4096];
+            for (ssize_t n; (n = read(in.get(), buffer, sizeof buffer)) > 0;) {
+                memory.append(buffer, static_cast<std::size_t>(n));
+            }
+            asio::post(io_, [this, d, memory, done] {
+                if (faults.contains("restore_fails " + d.name)) {
+                    return done(fail("restoring", "", "the fake VMM fails"));
+                }
+                guests[d.name] = {d, GuestState::paused, memory, {}};
+                done(Done{});
+            });
+        }).detach();
+    }
+
+  private:
+    template <class T>
+    void later(Callback<T> done, std::type_identity_t<Result<T>> result) {
+        asio::post(io_, [done = std::move(done), result = std::move(result)] { done(result); });
+    }
+    asio::io_context& io_;
+};
+
+}  // namespace grl::bridge

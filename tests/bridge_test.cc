@@ -1,0 +1,343 @@
+// The bridge's verbs and its part of a line, on a VMM that exists in memory only.
+#include "vmm_bridge/bridge.h"
+#include "bridge_support.h"
+#include "vmm_bridge/qemu_command.h"
+#include "vmm_bridge/relay.h"
+#include "vmm_bridge/verbs.h"
+
+namespace grl::bridge {
+namespace {
+
+class BridgeTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        config.cluster = "test";
+        config.bridge.host = "h1";
+        config.bridge.memory_mib = 64;
+        config.bridge.guest_dir = directory.path + "/guests";
+        config.bridge.image_dir = directory.path + "/images";
+        std::filesystem::create_directories(config.bridge.image_dir);
+        for (const auto* name : {"g1", "g2", "g3"}) {
+            write_definition(config.bridge.guest_dir, test_definition(name));
+        }
+        auto fake = std::make_unique<FakeDriver>(io);
+        driver = fake.get();
+        bridge = std::make_unique<Bridge>(
+            io, config, std::move(fake),
+            Bridge::Events{[](const Inventory&) {}, [](const GuestDied&) {},
+                           [](const LineProgress&) {},
+                           [this](const GuestDurable& d) { durable.push_back(d); },
+                           [this](const GuestFailed& f) { failed.push_back(f); }});
+        ASSERT_TRUE(wait_for<Done>(io, [&](auto done) { bridge->open(done); }));
+        for (const auto* name : {"g1", "g2"}) ASSERT_TRUE(ask("start_guest", {{"guest", name}}));
+    }
+    // Threads that still write must be done before the loop goes.
+    void TearDown() override {
+        EXPECT_TRUE(
+            wait_for<Done>(io, [&](auto done) { bridge->abort_all("the test ends", done); }));
+        io.restart();
+        io.run_for(std::chrono::seconds(5));
+    }
+    Result<json::object> ask(const char* verb, json::object body) {
+        Result<json::object> r =
+            wait_for<json::object>(io, [&](auto done) { run_verb(*bridge, verb, body, done); });
+        last_error = r ? std::string() : r.error().text();
+        if (!r) last_kind = r.error().kind;
+        return r;
+    }
+    static json::object of_line(std::uint32_t line, json::object more = {}) {
+        more["id"] = {{"job", 7}, {"line", line}};
+        return more;
+    }
+    static json::object prepare(std::uint32_t line, const char* capture = "background",
+                                json::array guests = {"g1", "g2"}) {
+        return of_line(line, {{"guests", std::move(guests)}, {"capture", capture}});
+    }
+    void take_line(std::uint32_t line) {
+        ASSERT_TRUE(ask("prepare_line", prepare(line))) << last_error;
+        ASSERT_TRUE(ask("freeze_line", of_line(line))) << last_error;
+        ASSERT_TRUE(ask("capture_line", of_line(line))) << last_error;
+        ASSERT_TRUE(ask("resume_line", of_line(line))) << last_error;
+        ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+    }
+    json::object manifest(std::uint32_t line) {
+        Manifest m;
+        m.cluster = "test";
+        m.job = 7;
+        m.line = line;
+        m.proof.ranks = 2;
+        for (const auto& d : durable) {
+            ManifestGuest g;
+            g.name = d.guest;
+            g.image = d.guest + ".img";
+            g.digest = d.digest;
+            g.definition_digest = definition_digest(test_definition(d.guest));
+            g.stored_bytes = d.stored_bytes;
+            m.guests.push_back(g);
+        }
+        return to_json(m).as_object();
+    }
+    void commit(std::uint32_t line) {
+        ASSERT_TRUE(ask("commit_line", of_line(line, {{"manifest", manifest(line)}})))
+            << last_error;
+    }
+    std::string line_path(std::uint32_t line) {
+        return config.bridge.image_dir + "/test/7/" + std::to_string(line);
+    }
+    bool everything_runs() {
+        return driver->guests["g1"].state == GuestState::running &&
+               driver->guests["g2"].state == GuestState::running;
+    }
+
+    TemporaryDirectory directory;
+    asio::io_context io;
+    BridgeConfig config;
+    FakeDriver* driver = nullptr;
+    std::unique_ptr<Bridge> bridge;
+    std::vector<GuestDurable> durable;
+    std::vector<GuestFailed> failed;
+    std::string last_error;
+    ErrorKind last_kind = ErrorKind::failed;
+};
+
+// ---- what is refused ----
+
+TEST_F(BridgeTest, AnUnknownVerbIsAnError) {
+    EXPECT_FALSE(ask("run_shell", {}));
+    EXPECT_EQ(last_kind, ErrorKind::protocol);
+    EXPECT_FALSE(ask("freeze_lin", of_line(1)));
+}
+
+TEST_F(BridgeTest, TheNetworkHalfPassesTheVerbsAndNothingElse) {
+    for (const auto& verb : verbs()) EXPECT_TRUE(relayed_request(verb.type)) << verb.type;
+    for (const auto* other : {"link_up", "link_down", "drain", "inventory", ""}) {
+        EXPECT_FALSE(relayed_request(other)) << other;
+    }
+}
+
+TEST_F(BridgeTest, NamesThatAreNoGuestsAreRefused) {
+    for (const auto* name :
+         {"", "../g1", "/etc/passwd", "g1/../g2", ".g1", "g1\n", "g9", "g1,file=x"}) {
+        EXPECT_FALSE(ask("start_guest", {{"guest", name}})) << name;
+        EXPECT_FALSE(ask("destroy_guests", {{"guests", json::array{name}}})) << name;
+        EXPECT_FALSE(ask("prepare_line", prepare(1, "auto", {name}))) << name;
+        EXPECT_FALSE(ask("restore_guests", of_line(1, {{"guests", json::array{name}}}))) << name;
+        EXPECT_FALSE(ask("resume_guests", {{"guests", json::array{name}}})) << name;
+    }
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+}
+
+TEST_F(BridgeTest, MalformedRequestsAreRefused) {
+    EXPECT_FALSE(ask("start_guest", {}));
+    EXPECT_FALSE(ask("start_guest", {{"guest", 7}}));
+    EXPECT_FALSE(ask("prepare_line", prepare(0)));
+    EXPECT_FALSE(ask("prepare_line", prepare(1, "sideways")));
+    EXPECT_FALSE(ask("prepare_line", prepare(1, "auto", {})));
+    EXPECT_FALSE(ask("prepare_line", prepare(1, "auto", {"g1", "g1"})));
+    EXPECT_FALSE(ask("prepare_line", prepare(1, "auto", {"g3"}))) << "it does not run";
+    EXPECT_FALSE(ask("freeze_line", {{"id", {{"job", "7/../.."}, {"line", 1}}}}));
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", {{"format", 1}}}})));
+}
+
+TEST_F(BridgeTest, StepsOutOfOrderAreRefused) {
+    EXPECT_FALSE(ask("freeze_line", of_line(1)));
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    EXPECT_FALSE(ask("capture_line", of_line(1)));
+    EXPECT_FALSE(ask("resume_line", of_line(1)));
+    EXPECT_FALSE(ask("freeze_line", of_line(2)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    EXPECT_FALSE(ask("resume_line", of_line(1)));
+    EXPECT_FALSE(ask("resume_guests", {{"guests", {"g1"}}})) << "nor by the other door";
+}
+
+TEST_F(BridgeTest, AGuestIsInOneLineAtATime) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    EXPECT_FALSE(ask("prepare_line", prepare(2, "auto", {"g2"})));
+    EXPECT_EQ(last_kind, ErrorKind::refused);
+    ASSERT_TRUE(ask("abort_line", of_line(1)));
+    EXPECT_TRUE(ask("prepare_line", prepare(2, "auto", {"g2"}))) << last_error;
+}
+
+TEST_F(BridgeTest, MemoryThatIsNotThereIsRefused) {
+    EXPECT_FALSE(ask("start_guest", {{"guest", "g3"}}));
+    EXPECT_NE(last_error.find("32 MiB of memory are wanted, 0 are free"), std::string::npos);
+}
+
+// ---- a line ----
+
+TEST_F(BridgeTest, ALineIsTakenCommittedListedVerifiedAndDeleted) {
+    take_line(1);
+    EXPECT_TRUE(everything_runs());
+    EXPECT_FALSE(std::filesystem::exists(line_path(1) + "/manifest.json"));
+    commit(1);
+    Result<json::object> list = ask("list_lines", {{"after_job", 0}});
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->at("manifests").as_array().size(), 1U);
+    list = ask("list_lines", {{"after_job", 7}});
+    EXPECT_TRUE(list->at("manifests").as_array().empty());
+    EXPECT_FALSE(ask("prepare_line", prepare(1))) << "what is committed is never written again";
+    ASSERT_TRUE(ask("sweep_lines", {{"active", json::array{}}}));
+    auto verified = from_json<VerifiedLine>(*ask("verify_line", of_line(1)), "verified");
+    ASSERT_TRUE(verified);
+    EXPECT_TRUE(verified->guests[0].good && verified->guests[1].good);
+
+    std::string bytes = read_text(line_path(1) + "/g2.img");
+    bytes[bytes.size() - 30] ^= 1;
+    write_text(line_path(1) + "/g2.img", bytes);
+    verified = from_json<VerifiedLine>(*ask("verify_line", of_line(1)), "verified");
+    for (const auto& g : verified->guests) EXPECT_EQ(g.good, g.guest == "g1") << g.reason;
+    ASSERT_TRUE(ask("delete_line", of_line(1)));
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+    EXPECT_TRUE(ask("delete_line", of_line(1))) << "also when it is gone";
+}
+
+TEST_F(BridgeTest, RequestsThatComeAgainHaveTheSameOutcome) {
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(ask("prepare_line", prepare(1))) << last_error;
+    Result<json::object> first = ask("freeze_line", of_line(1));
+    EXPECT_EQ(*first, *ask("freeze_line", of_line(1)));
+    first = ask("capture_line", of_line(1));
+    EXPECT_EQ(*first, *ask("capture_line", of_line(1)));
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+    ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+    for (int i = 0; i < 2; ++i) commit(1);
+    EXPECT_EQ(std::count(driver->calls.begin(), driver->calls.end(), "capture g1 background"), 1);
+}
+
+TEST_F(BridgeTest, WithoutBackgroundTheLineIsTakenByStopAndCopyAndSaysWhy) {
+    for (const auto* fault : {"no_background", "background_fails"}) {
+        driver->faults = {fault};
+        durable.clear();
+        ASSERT_TRUE(ask("prepare_line", prepare(1, "auto"))) << last_error;
+        ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+        Result<json::object> reply = ask("capture_line", of_line(1));
+        ASSERT_TRUE(reply) << last_error;
+        auto captured = from_json<CapturedLine>(*reply, "captured");
+        EXPECT_EQ(captured->guests[0].method, CaptureMethod::stop_copy);
+        EXPECT_FALSE(captured->guests[0].note.empty());
+        EXPECT_EQ(driver->guests["g1"].state, GuestState::paused) << "until resume_line";
+        ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+        EXPECT_TRUE(everything_runs());
+        ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+        EXPECT_TRUE(failed.empty());
+        ASSERT_TRUE(ask("abort_line", of_line(1)));
+    }
+}
+
+TEST_F(BridgeTest, ACaptureThatFailsIsAnErrorAndTheAbortLetsEverythingRun) {
+    driver->faults = {"capture_fails"};
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    EXPECT_FALSE(ask("capture_line", of_line(1)));
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+    EXPECT_TRUE(everything_runs());
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+    EXPECT_FALSE(ask("resume_line", of_line(1))) << "it was aborted";
+}
+
+TEST_F(BridgeTest, AnAbortWhileACaptureHangsLetsEverythingRun) {
+    driver->faults = {"capture_hangs"};
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    bool captured = false;
+    run_verb(*bridge, "capture_line", of_line(1), [&](Result<json::object> r) { captured = !r; });
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+    EXPECT_TRUE(run_until(io, [&] { return captured; }));
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, WithoutACoordinatorALineThatHoldsGuestsIsGivenUp) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    bridge->link_down();
+    EXPECT_TRUE(run_until(
+        io, [&] { return everything_runs(); }, std::chrono::seconds(10)));
+    EXPECT_TRUE(run_until(io, [&] { return !std::filesystem::exists(line_path(1)); }));
+    bridge->link_up();
+    EXPECT_FALSE(ask("capture_line", of_line(1)));
+    EXPECT_NE(last_error.find("the coordinator is gone"), std::string::npos) << last_error;
+}
+
+TEST_F(BridgeTest, AGuestDestroyedInALineIsNotLetRunAgain) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}}));
+    EXPECT_EQ(std::count(driver->calls.begin(), driver->calls.end(), "resume g1"), 0);
+    ASSERT_TRUE(ask("abort_line", of_line(1)));
+    EXPECT_FALSE(driver->guests.contains("g1"));
+}
+
+TEST_F(BridgeTest, AnImageThatIsMissingOrShortKeepsALineFromBeingCommitted) {
+    take_line(1);
+    const json::object all = manifest(1);
+    json::object wrong = all;
+    wrong["guests"].as_array()[0].as_object()["stored_bytes"] = 1;
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", wrong}})));
+    wrong = all;
+    wrong["line"] = 2;
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", wrong}})));
+    std::filesystem::remove(line_path(1) + "/g1.img");
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", all}})));
+    EXPECT_FALSE(std::filesystem::exists(line_path(1) + "/manifest.json"));
+}
+
+TEST_F(BridgeTest, WhatWasNeverCommittedIsSwept) {
+    take_line(1);
+    ASSERT_TRUE(ask("sweep_lines", {{"active", {{{"job", 7}, {"line", 1}}}}}));
+    EXPECT_TRUE(std::filesystem::exists(line_path(1)));
+    ASSERT_TRUE(ask("sweep_lines", {{"active", json::array{}}}));
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+}
+
+// ---- a restore ----
+
+TEST_F(BridgeTest, ARestoreBringsTheGuestsBackPausedOrNone) {
+    const std::string memory = driver->guests["g1"].memory;
+    take_line(1);
+    commit(1);
+    EXPECT_FALSE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << "they are here";
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}}));
+
+    driver->faults = {"restore_fails g2"};
+    EXPECT_FALSE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}})));
+    EXPECT_TRUE(driver->guests.empty()) << "g1 went with it";
+
+    driver->faults.clear();
+    ASSERT_TRUE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << last_error;
+    EXPECT_EQ(driver->guests["g1"].state, GuestState::paused);
+    EXPECT_EQ(driver->guests["g1"].memory, memory);
+    ASSERT_TRUE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << "once more";
+    ASSERT_TRUE(ask("resume_guests", {{"guests", {"g1", "g2"}}}));
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, AGuestWhoseDefinitionChangedIsNotRestored) {
+    take_line(1);
+    commit(1);
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}}));
+    write_definition(config.bridge.guest_dir, test_definition("g1", 31));
+    EXPECT_FALSE(ask("restore_guests", of_line(1, {{"guests", {"g1"}}})));
+    EXPECT_NE(last_error.find("definition on this host differs"), std::string::npos) << last_error;
+    EXPECT_FALSE(ask("restore_guests", of_line(1, {{"guests", {"g3"}}}))) << "not in the line";
+    EXPECT_FALSE(ask("restore_guests", of_line(2, {{"guests", {"g2"}}}))) << "no such line";
+}
+
+// ---- QEMU's command line ----
+
+TEST(QemuCommandTest, ACommaInAPathStartsNoOption) {
+    GuestDefinition d = test_definition("g1");
+    d.qemu.disk = "/images/root,readonly=off";
+    const auto words = qemu_command(d, QemuPaths("/run/grl", "g1"), true);
+    const std::string all = [&] {
+        std::string s;
+        for (const auto& w : words) s += w + " ";
+        return s;
+    }();
+    EXPECT_NE(all.find("file=/images/root,,readonly=off,format=raw"), std::string::npos) << all;
+    EXPECT_NE(all.find("-S -incoming defer"), std::string::npos);
+    EXPECT_TRUE(is_qemu_of(words, QemuPaths("/run/grl", "g1")));
+    EXPECT_FALSE(is_qemu_of(words, QemuPaths("/run/grl", "g2")));
+    EXPECT_FALSE(is_qemu_of({"sleep", "-pidfile", "/run/grl/g1.pid"}, QemuPaths("/run/grl", "g1")));
+}
+
+}  // namespace
+}  // namespace grl::bridge
