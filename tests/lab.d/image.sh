@@ -150,7 +150,6 @@ image_settings() {
 	osc = pt2pt
 	mpi_yield_when_idle = 1
 	E
-    echo 'gds = hash' >"$root$LIBDIR/pmix2/share/pmix-mca-params.conf"
 }
 
 image_grl() {
