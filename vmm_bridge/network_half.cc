@@ -35,7 +35,7 @@ class NetworkHalf {
             {[this](const std::string& type, const json::object& body) { on_event(type, body); },
              {},
              [this](const Error&) {
-                 log_error("the privileged half has ended, so does this one");
+                 log_warning("the privileged half has ended, so does this one");
                  io_.stop();
              }});
         privileged_->start();
