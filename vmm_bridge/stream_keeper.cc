@@ -62,6 +62,7 @@ void drain(std::vector<Fd>& streams) {
     std::vector<char> buffer(kDrainStep);
     while (!streams.empty()) {
         std::vector<pollfd> polled;
+        polled.reserve(streams.size());
         for (const auto& stream : streams) polled.push_back({stream.get(), POLLIN, 0});
         if (poll(polled.data(), polled.size(), -1) < 0) continue;
         for (std::size_t i = polled.size(); i-- > 0;) {

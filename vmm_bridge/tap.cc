@@ -8,9 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "grl/file.h"
 #include "vmm_bridge/digest.h"
@@ -44,19 +46,31 @@ Result<void> set_persistent(const std::string& tap, bool persistent) {
     return {};
 }
 
+std::optional<std::array<unsigned char, 6>> parse_mac(const std::string& text) {
+    constexpr std::size_t kStep = 3;  // two digits and a colon
+    std::array<unsigned char, 6> mac{};
+    if (text.size() != mac.size() * kStep - 1) return std::nullopt;
+    for (std::size_t i = 0; i < mac.size(); ++i) {
+        const char* digits = text.data() + i * kStep;
+        const auto [end, fault] = std::from_chars(digits, digits + 2, mac[i], 16);
+        if (fault != std::errc() || end != digits + 2) return std::nullopt;
+        if (i + 1 < mac.size() && *end != ':') return std::nullopt;
+    }
+    return mac;
+}
+
 // A bridge takes on the lowest address among its ports: keep the tap's above all others, or the
 // host's own address would change with every guest that comes and goes.
 Result<void> set_address(int control, const std::string& tap, const std::string& guest_mac) {
-    unsigned byte[6];
-    if (sscanf(guest_mac.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &byte[0], &byte[1], &byte[2], &byte[3],
-               &byte[4], &byte[5]) != 6) {
+    std::optional<std::array<unsigned char, 6>> address = parse_mac(guest_mac);
+    if (!address) {
         return fail("making a tap", tap, "\"" + guest_mac + "\" is no MAC address",
                     ErrorKind::usage);
     }
-    byte[0] = 0xfe;
+    address->front() = 0xfe;
     ifreq request = request_for(tap);
     request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    for (int i = 0; i < 6; ++i) request.ifr_hwaddr.sa_data[i] = static_cast<char>(byte[i]);
+    memcpy(request.ifr_hwaddr.sa_data, address->data(), address->size());
     if (ioctl(control, SIOCSIFHWADDR, &request) != 0) return error_of("addressing a tap", tap);
     return {};
 }
