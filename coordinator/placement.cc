@@ -55,6 +55,7 @@ Result<std::map<std::string, std::string>> place_guests(const std::vector<Placem
                                                         std::vector<PlacementHost> hosts,
                                                         const std::string& driver) {
     std::vector<Seat> seats;
+    seats.reserve(hosts.size());
     for (PlacementHost& host : hosts) seats.push_back({std::move(host), 0});
     std::sort(seats.begin(), seats.end(),
               [](const Seat& a, const Seat& b) { return a.host.name < b.host.name; });

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 // process group to be killed as one.
 int spawn(const std::vector<std::string>& command, pid_t& pid) {
     std::vector<char*> argv;
+    argv.reserve(command.size() + 1);
     for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     posix_spawn_file_actions_t files;

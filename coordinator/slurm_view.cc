@@ -124,6 +124,8 @@ class LibslurmView final : public SlurmView {
 
     void look(std::uint32_t job, std::chrono::milliseconds limit, Then then) override {
         struct Wait {
+            Wait(boost::asio::io_context& io, std::chrono::milliseconds after, Then t)
+                : deadline(io, after), then(std::move(t)) {}
             boost::asio::steady_timer deadline;
             Then then;
             void end(Result<JobFacts> facts) {
@@ -131,7 +133,7 @@ class LibslurmView final : public SlurmView {
                 if (auto t = std::exchange(then, nullptr)) t(std::move(facts));
             }
         };
-        auto wait = std::make_shared<Wait>(boost::asio::steady_timer(io_, limit), std::move(then));
+        auto wait = std::make_shared<Wait>(io_, limit, std::move(then));
         wait->deadline.async_wait([wait, job](const boost::system::error_code& ec) {
             if (ec) return;
             wait->end(fail("asking Slurm about job " + std::to_string(job), "",
