@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ Result<void> become_daemon() {
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     umask(077);
+    // Ranks fill the processors, and all of them wait for this process at a line.
+    setpriority(PRIO_PROCESS, 0, -15);
     if (chdir("/") != 0) return fail("becoming a daemon", "/", errno_text(errno));
     return {};
 }

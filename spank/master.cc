@@ -14,7 +14,8 @@ constexpr Milliseconds kPaceShut{100};
 constexpr Milliseconds kStatePause{50};
 // How long a call that goes on, or a mutex that is held, may hold silence up before the operations
 // count as deferred: long for a call, short against the limit.
-constexpr std::int64_t kGrace_ns = 100'000'000;
+// A call that is answered at all is answered sooner; one to a peer that computes is not worth more.
+constexpr std::int64_t kGrace_ns = 5'000'000;
 
 std::int64_t realtime_ns() {
     timespec now{};

@@ -1,4 +1,130 @@
 # shellcheck shell=bash
-# Measurements in the lab.
+# Measurements in the lab, each beside its baseline in the same run: medians, the spread from the 10th to the 90th
+# percentile, the ratio to the baseline, and whether the goal of docs/performance.md is met.
 
-bench() { die "bench: not written yet"; }
+BENCH_JSON=
+BENCH_ROUNDS=${GRL_LAB_BENCH_ROUNDS:-20}
+
+# bench [NAME...] [--json]
+bench() {
+    local word
+    local -a names=()
+    for word; do
+        case $word in
+            --json) BENCH_JSON=1 ;;
+            line | gate) names+=("$word") ;;
+            *) die "bench: no benchmark '$word' (line, gate)" ;;
+        esac
+    done
+    ((${#names[@]})) || names=(gate line)
+    build
+    [[ -n $BENCH_JSON ]] || printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' name value unit baseline ratio 'p10 to p90' goal met
+    for word in "${names[@]}"; do "bench_$word"; done
+}
+
+# bench_row NAME UNIT GOAL VALUES [BASELINE_VALUES]: values are JSON arrays; the goal bounds the ratio, or is null.
+bench_row() {
+    jq -cn --arg name "$1" --arg unit "$2" --argjson goal "$3" --argjson values "$4" --argjson baseline "${5:-[]}" '
+        def percentile($p): sort | if length == 0 then null else .[((length - 1) * $p) | round] end;
+        def short: if . == null then null else . * 1000 | round / 1000 end;
+        ($values | percentile(0.5)) as $v | ($baseline | percentile(0.5)) as $b
+        | (if $b == null or $b == 0 then null else $v / $b end) as $ratio
+        | {name: $name, unit: $unit, value: ($v | short), baseline: ($b | short), ratio: ($ratio | short),
+           spread: [($values | percentile(0.1) | short), ($values | percentile(0.9) | short)], goal: $goal,
+           met: (if $goal == null or $ratio == null then null else $ratio <= $goal end)}' | bench_print
+}
+
+bench_print() {
+    if [[ -n $BENCH_JSON ]]; then
+        cat
+    else
+        jq -r '[.name, .value, .unit, .baseline // "-", .ratio // "-", "\(.spread[0]) to \(.spread[1])", .goal // "-",
+                (if .met == null then "-" elif .met then "yes" else "no" end)] | map(tostring) | join("\u0001")' |
+            while IFS=$'\1' read -r -a cell; do
+                printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' "${cell[@]}"
+            done
+    fi
+}
+
+# The fast path of an intercepted call against an empty one, on this machine itself.
+bench_gate() {
+    local report=$LAB/log/bench-gate.json
+    mkdir -p "$LAB/log"
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bench_gate
+    "$BUILD/tests/bench_gate" --benchmark_repetitions=11 --benchmark_min_time=0.1 --benchmark_format=json >"$report" 2>/dev/null
+    bench_row "gate: one call" ns null "$(bench_gate_times one_sided "$report")" "$(bench_gate_times empty "$report")"
+}
+
+bench_gate_times() {
+    jq -c --arg name "$1" '[.benchmarks[] | select(.run_type == "iteration" and (.name | ascii_downcase | contains($name))) | .cpu_time]' "$2"
+}
+
+# A line's phases while a job communicates, against a bare collecting fence and QEMU's own stop-and-copy.
+bench_line() {
+    local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json i
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    up
+    say "bench: bare fences of ${#GUESTS[@]} ranks"
+    fence=$(bench_fences)
+
+    say "bench: $BENCH_ROUNDS lines"
+    job=$(submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 30 -o /tmp/bench-%j.out <<-E
+	#!/bin/bash
+	srun --grl-checkpoint /opt/grl/pgas_demo --iterations 1000000 --pause-us 20000
+	E
+    )
+    wait_for 90 "job $job to be ready for a line" bench_ready "$job"
+    # The first ones open files and connections for the first time.
+    for i in 1 2; do in_ctl grlctl --json checkpoint "$job" >/dev/null; done
+    for ((i = 0; i < BENCH_ROUNDS; i++)); do in_ctl grlctl --json checkpoint "$job"; done | jq -c . >"$reports"
+
+    say "bench: $BENCH_ROUNDS bare saves of the same guests"
+    bench_bare_saves >"$bare"
+    in_ctl scancel "$job"
+    bench_line_rows "$reports" "$bare" "$fence"
+    down
+}
+
+bench_ready() { [[ $(in_ctl grlctl --json status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }
+
+bench_fences() {
+    local job
+    job=$(submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/bench-%j.out <<-E
+	#!/bin/bash
+	srun --grl-checkpoint /opt/grl/fence_bench 200
+	E
+    )
+    wait_for 120 "end of the bare fences" job_ended "$job"
+    guest_sh "${GUESTS[0]}" cat "/tmp/bench-$job.out" | grep '^{' |
+        jq -c '[.fence_us.p10, .fence_us.median, .fence_us.p90 | . / 1000]'
+}
+
+# A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
+bench_bare_saves() {
+    local guest host
+    local -a hosts=() monitors=()
+    for guest in "${GUESTS[@]}"; do
+        host=$(guest_host "$guest")
+        hosts+=("$host")
+        monitors+=("$LAB/$host/run/$guest.qmp")
+    done
+    for host in "${hosts[@]}"; do kill_bridge "$host"; done
+    in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
+    for host in "${hosts[@]}"; do start_bridge "$host"; done
+}
+
+bench_line_rows() {
+    local pauses fence=$3
+    pauses=$(jq -cs 'map(.pause_ms)' "$2")
+    bench_row "line: request to silence" ms 5 "$(jq -cs 'map(.drain_ms)' "$1")" "$fence"
+    bench_row "line: silence to last cut" ms null \
+        "$(jq -cs 'map([.phases[] | select(.phase == "silence" or .phase == "capture") | .ms] | add)' "$1")"
+    bench_row "line: last cut to release" ms null "$(jq -cs 'map([.phases[] | select(.phase == "release") | .ms] | add)' "$1")"
+    bench_row "line: pause of the job" ms 2 "$(jq -cs 'map(.pause_ms)' "$1")" "$pauses"
+    bench_row "line: a guest stands still" ms null "$(jq -cs 'map(.guests[].paused_ms)' "$1")" "$pauses"
+    bench_row "line: commit" ms null "$(jq -cs 'map(.commit_ms)' "$1")"
+    bench_row "line: images" MiB null "$(jq -cs 'map([.guests[].stored_bytes] | add / 1048576)' "$1")" \
+        "$(jq -cs 'map(.bytes / 1048576)' "$2")"
+    bench_row "line: memory to storage" MiB/s null \
+        "$(jq -cs 'map(([.guests[].raw_bytes] | add / 1048576) / (.commit_ms / 1000))' "$1")"
+}
