@@ -1,0 +1,208 @@
+// What a line's run does in each state, in the order of the states.
+#include <algorithm>
+
+#include "coordinator/line_run.h"
+#include "coordinator/line_words.h"
+#include "grl/log.h"
+
+namespace grl::coordinator {
+
+// ---- the straight way ----
+
+void LineRun::admit() {
+    hooks_.admit([weak = weak_from_this(), epoch = epoch_](Result<LineOrder> order) {
+        auto self = weak.lock();
+        if (!self || self->epoch_ != epoch) return;
+        if (!order) return self->fire(LineEvent::failed, order.error().why);
+        self->order_ = std::move(*order);
+        self->record_.admitted(self->order_);
+        self->fire(LineEvent::admitted);
+    });
+}
+
+void LineRun::prepare() {
+    when_all_ = LineEvent::all_prepared;
+    for (const LineHost& h : order_.hosts) {
+        PrepareLine message{order_.id, {}, capture_};
+        for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
+        ask<Done>(key_of(h), h.channel, message, {});
+    }
+}
+
+void LineRun::drain() {
+    when_all_ = LineEvent::all_silent;
+    const Drain message{order_.id.line, order_.attempt, deadlines_.drain_ms,
+                        deadlines_.silence_failsafe_ms};
+    for (const LineMember& m : order_.members) {
+        ask<Silent>(key_of(m), m.channel, message, [this, node = m.node](const Silent& silent) {
+            const Proof& p = silent.proof;
+            if (silent.attempt != order_.attempt || p.issued != p.completed + p.deferred) {
+                return fire(LineEvent::failed, "the proof of silence from " + node + " is off");
+            }
+            if (!record_.same_proof(p)) {
+                return fire(LineEvent::failed,
+                            "the proofs of silence of " + node + " and another node differ");
+            }
+            if (awaited_.size() == 1) record_.silent(p);
+        });
+    }
+}
+
+void LineRun::freeze() {
+    when_all_ = LineEvent::all_frozen;
+    for (const LineHost& h : order_.hosts) {
+        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id}, [this](const FrozenLine& f) {
+            for (const GuestFrozen& g : f.guests) record_.frozen(g);
+        });
+    }
+}
+
+void LineRun::capture() {
+    when_all_ = LineEvent::all_captured;
+    for (const LineHost& h : order_.hosts) {
+        ask<CapturedLine>(key_of(h), h.channel, CaptureLine{order_.id},
+                          [this](const CapturedLine& c) {
+                              for (const GuestCaptured& g : c.guests) record_.captured(g);
+                          });
+    }
+}
+
+void LineRun::release() {
+    when_all_ = LineEvent::all_released;
+    for (const LineMember& m : order_.members) awaited_.insert(key_of(m));
+    for (const LineHost& h : order_.hosts) {
+        ask<Done>(key_of(h), h.channel, ResumeLine{order_.id}, [this, &h](const Done&) {
+            resumed_hosts_.insert(h.name);
+            for (const GuestInfo& g : h.guests) {
+                record_.resumed(g.name);
+                for (const LineMember& m : order_.members) {
+                    if (m.node == g.name) release_member(m, false);
+                }
+            }
+        });
+    }
+}
+
+void LineRun::release_member(const LineMember& member, bool aborted) {
+    Release message;
+    message.line = order_.id.line;
+    message.attempt = order_.attempt;
+    message.generation = order_.generation;
+    message.aborted = aborted;
+    message.now_ns = wall_ns();
+    ask<Done>(key_of(member), member.channel, message, {});
+}
+
+void LineRun::await_images() {
+    record_.released();
+    if (!image_fault_.empty()) return fire(LineEvent::image_failed, image_fault_);
+    for (const LineHost& h : order_.hosts) {
+        if (!h.channel->is_open() && !record_.durable_on(h)) {
+            return fire(LineEvent::bridge_lost, "host " + h.name + " is away");
+        }
+    }
+    if (record_.all_durable()) fire(LineEvent::all_durable);
+}
+
+void LineRun::write_manifest() {
+    manifest_ = record_.manifest(order_, cluster_);
+    if (auto checked = check_manifest(manifest_); !checked) {
+        return fire(LineEvent::failed, checked.error().why);
+    }
+    hand_manifest(hooks_.bridges());
+}
+
+// Anyone can write it; if the one that was asked is lost, the next is asked for the same.
+void LineRun::hand_manifest(std::vector<std::shared_ptr<Channel>> bridges) {
+    if (bridges.empty()) return fire(LineEvent::failed, "no bridge is left to write the manifest");
+    const auto bridge = bridges.back();
+    bridges.pop_back();
+    const CommitLine message{order_.id, to_json(manifest_).as_object()};
+    bridge->request<Done>(message, limit(),
+                          [self = shared_from_this(), epoch = epoch_, bridge,
+                           bridges = std::move(bridges)](Result<Done> done) {
+                              if (self->epoch_ != epoch) return;
+                              if (done) return self->fire(LineEvent::manifest_written);
+                              if (!bridge->is_open()) return self->hand_manifest(bridges);
+                              self->fire(LineEvent::failed, done.error().text());
+                          });
+}
+
+// ---- the ways back ----
+
+void LineRun::undo() {
+    when_all_ = LineEvent::all_undone;
+    for (const LineHost& h : order_.hosts) {
+        ask<Done>(key_of(h), h.channel, AbortLine{order_.id}, {});
+    }
+    for (const LineMember& m : order_.members) release_member(m, true);
+}
+
+void LineRun::erase() {
+    const auto bridges = hooks_.bridges();
+    if (bridges.empty()) return fire(LineEvent::all_undone);
+    when_all_ = LineEvent::all_undone;
+    ask<Done>(bridges.back()->name(), bridges.back(), DeleteLine{order_.id}, {});
+}
+
+void LineRun::discard() {
+    when_all_ = LineEvent::all_undone;
+    for (const LineHost& h : order_.hosts)
+        ask<Done>(key_of(h), h.channel, AbortLine{order_.id}, {});
+}
+
+void LineRun::end() {
+    const bool done = machine_.state() == LineState::done;
+    record_.end(done ? Phase::done : Phase::aborted, machine_.reason());
+    tell_later_.cancel();
+    if (done) {
+        log_info(text_of(order_.id) + " is committed");
+    } else if (order_.id.line != 0) {
+        log_warning(text_of(order_.id) + " is aborted: " + machine_.reason());
+    }
+    // Not from inside the machine: what follows may begin the job's next line.
+    asio::post(io_, [self = shared_from_this(), done] {
+        if (!self->hooks_.ended) return;
+        self->hooks_.ended(self->record_.report(), done ? &self->manifest_ : nullptr);
+    });
+}
+
+// ---- asking ----
+
+template <class Reply, class Message>
+void LineRun::ask(const std::string& who, const std::shared_ptr<Channel>& channel,
+                  const Message& message, std::function<void(const Reply&)> take) {
+    awaited_.insert(who);
+    channel->request<Reply>(message, limit() + 2 * kLineGrace,
+                            [self = shared_from_this(), epoch = epoch_, who, channel,
+                             take = std::move(take)](Result<Reply> reply) {
+                                if (self->epoch_ != epoch) return;
+                                if (!reply) return self->refused(who, channel, reply.error());
+                                if (take) take(*reply);
+                                if (self->epoch_ == epoch) self->answered(who);
+                            });
+}
+
+void LineRun::answered(const std::string& who) {
+    awaited_.erase(who);
+    if (awaited_.empty()) fire(when_all_);
+}
+
+void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& channel,
+                      const Error& error) {
+    const LineState state = machine_.state();
+    if (state == LineState::undo || state == LineState::erase || state == LineState::discard) {
+        log_warning("undoing " + text_of(order_.id) + ": " + who + ": " + error.text());
+        return answered(who);
+    }
+    const bool is_member = std::any_of(order_.members.begin(), order_.members.end(),
+                                       [&](const LineMember& m) { return key_of(m) == who; });
+    const bool gone = !channel->is_open();
+    // It comes back when its guest runs on, and is released then.
+    if (gone && is_member && state == LineState::release) return;
+    if (!gone) return fire(LineEvent::failed, who + ": " + error.text());
+    fire(is_member && state == LineState::drain ? LineEvent::master_lost : LineEvent::bridge_lost,
+         who + " is lost: " + error.why);
+}
+
+}  // namespace grl::coordinator

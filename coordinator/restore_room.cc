@@ -1,0 +1,59 @@
+// Where a job's guests were, what they need, and what room there is.
+#include <algorithm>
+
+#include "coordinator/restore_run.h"
+
+namespace grl::coordinator {
+
+std::string RestoreRun::home(const ManifestGuest& guest) const {
+    const auto here = parts_.hosts.hosts_of(guest.name);
+    if (!here.empty()) return here.front()->name;
+    auto it = places_.find(guest.name);
+    return it == places_.end() ? guest.host : it->second;
+}
+
+std::set<std::string> RestoreRun::lost_hosts(HostCondition condition) const {
+    std::set<std::string> hosts;
+    for (const ManifestGuest& g : manifest_.guests) {
+        if (!parts_.hosts.hosts_of(g.name).empty()) continue;
+        const std::string host = home(g);
+        if (parts_.hosts.condition(host) == condition) hosts.insert(host);
+    }
+    return hosts;
+}
+
+std::vector<PlacementGuest> RestoreRun::needs() const {
+    std::vector<PlacementGuest> guests;
+    for (const ManifestGuest& g : manifest_.guests) {
+        guests.push_back({g.name, home(g), g.memory_mib, g.definition_digest});
+    }
+    return guests;
+}
+
+// As it will be when the job's guests are gone.
+std::vector<PlacementHost> RestoreRun::room() const {
+    std::vector<PlacementHost> list;
+    for (const Host* host : parts_.hosts.connected()) {
+        PlacementHost room{host->name, host->inventory.memory_free_mib, host->inventory.driver, {}};
+        for (const GuestInfo& g : host->inventory.guests) {
+            room.definitions[g.name] = g.definition_digest;
+            const bool ours = std::any_of(manifest_.guests.begin(), manifest_.guests.end(),
+                                          [&](const ManifestGuest& m) { return m.name == g.name; });
+            if (ours && g.state != GuestState::absent && g.state != GuestState::lost) {
+                room.free_mib += g.memory_mib;
+            }
+        }
+        const std::uint64_t taken = hooks_.reserved ? hooks_.reserved(host->name) : 0;
+        room.free_mib -= std::min(room.free_mib, taken);
+        list.push_back(std::move(room));
+    }
+    return list;
+}
+
+std::map<std::string, std::vector<std::string>> RestoreRun::by_host() const {
+    std::map<std::string, std::vector<std::string>> hosts;
+    for (const auto& [guest, host] : plan_) hosts[host].push_back(guest);
+    return hosts;
+}
+
+}  // namespace grl::coordinator
