@@ -53,6 +53,18 @@ void all(Loop& loop, const Monitors& monitors, const std::string& command,
     loop.until_done();
 }
 
+// QEMU says completed a moment before it takes a cont.
+void cont(Loop& loop, const std::shared_ptr<Qmp>& monitor) {
+    bool runs = false;
+    while (!runs) {
+        monitor->execute("cont", {}, kLimit, [&](Result<json::value> r) {
+            runs = r.has_value();
+            loop.over = true;
+        });
+        loop.until_done();
+    }
+}
+
 double ms_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
         .count();
@@ -76,7 +88,7 @@ void round(Loop& loop, const Monitors& monitors, const std::string& directory) {
     all(loop, monitors, "migrate",
         [&](std::size_t i) { return json::object{{"uri", "exec:cat > " + image(i)}}; });
     if (saved < monitors.size()) loop.until_done();
-    all(loop, monitors, "cont");
+    for (const auto& monitor : monitors) cont(loop, monitor);
     const double pause = ms_since(start);
     std::uintmax_t bytes = 0;
     for (std::size_t i = 0; i < monitors.size(); ++i) {
