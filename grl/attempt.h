@@ -1,6 +1,9 @@
 // The master's two moves on the line page: open an attempt and close it. One attempt at a time; the
-// order of the stores is what gate and agents rely on. Neither blocks.
+// order of the stores is what gate and agents rely on. Neither blocks. And what those who wait for
+// the close do about a master that died.
 #pragma once
+
+#include <cerrno>
 
 #include "grl/futex.h"
 #include "grl/line_page.h"
@@ -24,5 +27,40 @@ inline void close_attempt(LinePage& page, std::uint32_t attempt, Outcome outcome
     page.closed.store(attempt, std::memory_order_release);
     futex_wake(page.closed, Reach::node);
 }
+
+// For whoever waits while an attempt is open: closes it when the master is dead. Adds up the spans
+// of waits that timed out and never reads a clock, which may jump at a cut; and a wait that a
+// signal ends early is no evidence.
+class MasterWatch {
+  public:
+    static constexpr std::int64_t kSpan_ns = 1'000'000'000;      // the longest wait to use
+    static constexpr std::int64_t kPatience_ns = 30 * kSpan_ns;  // the slowest beat is one a second
+
+    explicit MasterWatch(LinePage& page, std::int64_t patience_ns = kPatience_ns)
+        : page_(page),
+          patience_ns_(patience_ns),
+          beat_(page.beat.load(std::memory_order_relaxed)) {}
+
+    void wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, Reach reach,
+              std::int64_t nanoseconds = kSpan_ns) {
+        errno = 0;
+        futex_wait(word, seen, reach, nanoseconds);
+        if (errno != ETIMEDOUT) return;
+        waited_ns_ += nanoseconds;
+        if (waited_ns_ < patience_ns_) return;
+        waited_ns_ = 0;
+        const std::uint32_t now = page_.beat.load(std::memory_order_relaxed);
+        const std::uint32_t attempt = page_.attempt.load(std::memory_order_acquire);
+        if (now == beat_ && page_.closed.load(std::memory_order_acquire) < attempt)
+            close_attempt(page_, attempt, Outcome::aborted);
+        beat_ = now;
+    }
+
+  private:
+    LinePage& page_;
+    const std::int64_t patience_ns_;
+    std::uint32_t beat_;
+    std::int64_t waited_ns_ = 0;
+};
 
 }  // namespace grl

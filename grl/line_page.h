@@ -14,10 +14,11 @@
 // One *attempt* is one request to fall silent; attempts of a step count from 1 on all its nodes
 // alike. Every agent takes part in exactly one PMIx fence per attempt, in order, also in attempts
 // that were aborted before it looked: so the fences of all ranks stay matched. grl/attempt.h opens
-// and closes attempts. The master opens one only while every slot of the step is `running`; whoever
-// finds the master dead closes the open attempt as aborted, since parked ranks wait for nothing
-// else. After a rollback the page is as it was at the line, so the next attempt is above the
-// `attempt` of that line again, not of the attempts since.
+// and closes attempts. The master opens one only while every slot of the step is `running`. It
+// bumps `beat` all the time; an agent or a parked thread that has waited 30 s without seeing it
+// move takes the master for dead and closes the open attempt as aborted (MasterWatch), since parked
+// ranks wait for nothing else. After a rollback the page is as it was at the line, so the next
+// attempt is above the `attempt` of that line again, not of the attempts since.
 #pragma once
 
 #include <atomic>
@@ -93,6 +94,7 @@ struct LinePage {
     std::atomic<std::uint32_t> closed;   // the last attempt that is over
     std::atomic<std::uint32_t> outcome;  // of that attempt
     std::atomic<std::uint32_t> generation;
+    std::atomic<std::uint32_t> beat;     // moves while the master lives
     std::atomic<std::uint64_t> line;     // the line number the attempt is for
     std::atomic<std::int64_t> grace_ns;  // how long a call that waits for a peer may hold silence
                                          // up before its operations count as deferred

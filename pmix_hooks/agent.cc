@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "grl/futex.h"
+#include "grl/attempt.h"
 #include "pmix_hooks/drain.h"
 #include "pmix_hooks/park.h"
 #include "pmix_hooks/proof.h"
@@ -85,6 +85,8 @@ void Agent::serve_attempts() {
         if (ending == kWithdraw) return set_state(RankState::absent);
         if (newest == attempt_)
             futex_wait(page_.attempt, newest, Reach::node);
+        else if (!broken_.empty())
+            refuse();
         else
             serve(attempt_ + 1);
     }
@@ -108,17 +110,23 @@ void Agent::serve(std::uint32_t attempt) {
     value.completed = quiet.completed;
     value.deferred = quiet.deferred;
     const std::string error = exchange(value);
+    if (!error.empty()) {
+        broken_ = "no line for the rest of this step: the fence of attempt " +
+                  std::to_string(attempt) + " failed: " + error;
+        return refuse();
+    }
     gate_.fenced.store(attempt, std::memory_order_release);
     std::uint32_t closed = page_.closed.load(std::memory_order_acquire);
     if (!quiet.refused && closed < attempt) {
-        conclude(attempt, error);
+        conclude(attempt);
         slot_.attempt.store(attempt, std::memory_order_release);
         set_state(RankState::silent);
     }
     futex_wake(gate_.fenced, Reach::process);
+    MasterWatch watch(page_);
     while ((closed = page_.closed.load(std::memory_order_acquire)) < attempt &&
            page_.attempt.load(std::memory_order_acquire) == attempt)
-        futex_wait(page_.closed, closed, Reach::node);
+        watch.wait(page_.closed, closed, Reach::node);
     set_state(RankState::running);
 }
 
@@ -127,12 +135,16 @@ std::string Agent::exchange(FenceValue& value) {
     return fence_->exchange(value);
 }
 
-void Agent::conclude(std::uint32_t attempt, const std::string& error) {
+// The parked thread keeps polling, for peers, until the master has heard and closes the attempt.
+void Agent::refuse() {
+    attempt_ = page_.attempt.load(std::memory_order_acquire);
+    if (leads() && attempt_ > page_.closed.load(std::memory_order_acquire))
+        write_proof(attempt_, false, fence_->rank(), broken_, nullptr);
+    set_state(RankState::running);
+}
+
+void Agent::conclude(std::uint32_t attempt) {
     if (!leads()) return;
-    if (!error.empty()) {
-        write_proof(attempt, false, fence_->rank(), "the fence failed: " + error, nullptr);
-        return;
-    }
     fence_->collect(values_.data(), present_.get());
     const Proof proof = judge_silence(values_, {present_.get(), values_.size()}, attempt, round_);
     write_proof(attempt, proof.proven, proof.bad_rank, proof.reason, &proof);
@@ -145,6 +157,7 @@ void Agent::conclude(std::uint32_t attempt, const std::string& error) {
 // the first time; that rank does get there, because the application's barrier before it is behind
 // all of them. All see in round K, and none before, that every leave_since is <= K: all stop there.
 void Agent::leave_in_rounds() {
+    if (!broken_.empty()) return set_state(RankState::left);
     set_state(RankState::leaving);
     FenceValue value;
     value.flags = FenceValue::kLeaving;

@@ -5,6 +5,8 @@
 //   running ---------> draining ------------> fencing -----------> silent ---------> running
 //                         | closed first: marked refused ^  | closed meanwhile ---------^
 //   any fence over, leave asked for: leaving (rounds of the fence) -> left
+//   a fence has failed: no further one, as it might match others' earlier ones; every attempt is
+//   refused at once, and leave goes straight to left
 #pragma once
 
 #include <pthread.h>
@@ -41,7 +43,8 @@ class Agent {
     void serve_attempts();
     void serve(std::uint32_t attempt);
     std::string exchange(FenceValue& value);
-    void conclude(std::uint32_t attempt, const std::string& error);
+    void conclude(std::uint32_t attempt);
+    void refuse();
     void leave_in_rounds();
     void report_leaving();
     void write_proof(std::uint32_t attempt, bool proven, std::uint32_t bad_rank,
@@ -58,6 +61,7 @@ class Agent {
 
     std::uint32_t attempt_ = 0;  // the last one served
     std::uint32_t round_ = 0;    // fences entered
+    std::string broken_;         // why there are no more fences; empty: there are
     std::vector<FenceValue> values_;
     std::unique_ptr<bool[]> present_;
 

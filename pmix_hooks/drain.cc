@@ -13,7 +13,7 @@
 
 #include <algorithm>
 
-#include "grl/futex.h"
+#include "grl/attempt.h"
 
 namespace grl {
 namespace {
@@ -73,6 +73,7 @@ Quiet drain(Gate& gate, std::uint32_t attempt) {
     std::int64_t deadline = monotonic_ns() + grace;
     std::uint32_t last_seen = gate.crossings.load(std::memory_order_acquire);
     bool sealed = false;
+    MasterWatch watch(*gate.page);
     barrier();
     for (;;) {
         if (gate.page->closed.load(std::memory_order_acquire) >= attempt) return {.refused = true};
@@ -90,7 +91,7 @@ Quiet drain(Gate& gate, std::uint32_t attempt) {
             continue;  // what the thread does from here on stays so
         }
         if (sealed && (late || !active(call))) return count(gate);
-        futex_wait(gate.crossings, seen, Reach::process, std::min(deadline - now, kLongestWait));
+        watch.wait(gate.crossings, seen, Reach::process, std::min(deadline - now, kLongestWait));
     }
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "grl/futex.h"
+#include "grl/attempt.h"
 
 namespace grl {
 namespace {
@@ -26,17 +26,18 @@ void crossed(Gate& gate) {
 // Peers need this rank's progress to finish theirs, until the fence says that they have. From then
 // on the master's close is all there is to wait for, and it wakes this thread itself.
 void await_release(Gate& gate) {
-    const LinePage& page = *gate.page;
+    LinePage& page = *gate.page;
+    MasterWatch watch(page);
     for (std::int64_t nap = kShortestNap;; nap = std::min(2 * nap, kLongestNap)) {
         const std::uint32_t closed = page.closed.load(std::memory_order_acquire);
         if (may_pass(gate)) return;
         const std::uint32_t fenced = gate.fenced.load(std::memory_order_acquire);
         const std::uint32_t attempt = page.attempt.load(std::memory_order_acquire);
         if (attempt > closed && fenced >= attempt) {
-            futex_wait(page.closed, closed, Reach::node);
+            watch.wait(page.closed, closed, Reach::node);
         } else {
             if (gate.ops.progress != nullptr) gate.ops.progress(gate.ops.context);
-            futex_wait(gate.fenced, fenced, Reach::process, nap);
+            watch.wait(gate.fenced, fenced, Reach::process, nap);
         }
     }
 }
@@ -44,9 +45,11 @@ void await_release(Gate& gate) {
 void park(Gate& gate) {
     RankSlot& slot = *gate.slot;
     // Once sealed, what is outstanding has been counted as deferred: no more traffic for it.
-    if (!sealed_now(gate) && outstanding(slot) != 0 && gate.ops.finish != nullptr) {
+    if (outstanding(slot) != 0 && gate.ops.finish != nullptr) {
+        // The class before the look, here too: the seal may fall between.
         set_call(slot, CallClass::completion);
-        gate.ops.finish(gate.ops.context);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (!sealed_now(gate)) gate.ops.finish(gate.ops.context);
     }
     set_call(slot, CallClass::parked);
     crossed(gate);

@@ -315,6 +315,47 @@ TEST(Agent, LeavesDuringAnAttemptWhateverTheOrder) {
     }
 }
 
+TEST(Agent, AfterAFailedFenceItRefusesAtOnceAndLeavesAlone) {
+    Node node(2);
+    node.fences.failure = "PMIx_Fence: TIMEOUT";
+    for (int i = 0; i < 2; ++i) {
+        const std::uint32_t attempt = node.open();
+        ASSERT_TRUE(eventually([&] { return node.page->proof.attempt == attempt; }));
+        EXPECT_EQ(node.page->proof.proven, 0U);
+        EXPECT_NE(std::string(node.page->proof.reason).find("PMIx_Fence: TIMEOUT"),
+                  std::string::npos);
+        // Rank 1 has had its one fence in this attempt at the latest.
+        ASSERT_TRUE(eventually([&] {
+            const std::lock_guard lock(node.fences.mutex);
+            return node.fences.fences[1] == 1;
+        }));
+        node.close(Outcome::aborted);
+    }
+    ASSERT_TRUE(eventually([&] { return node.all_in(RankState::running); }));
+    node.ranks[0].agent->leave(true);
+    EXPECT_EQ(node.ranks[0].state(), RankState::left);
+    EXPECT_EQ(node.fences.fences[0], 1);
+}
+
+TEST(MasterWatch, ClosesTheAttemptOfAMasterThatHasStoppedBeating) {
+    constexpr std::int64_t kWait = 1'000'000;
+    LinePage page{};
+    open_attempt(page, 5, 1);
+    MasterWatch watch(page, 3 * kWait);
+    for (int i = 0; i < 8; ++i) {
+        ++page.beat;
+        watch.wait(page.closed, 0, Reach::node, kWait);
+        watch.wait(page.closed, 1, Reach::node, kWait);  // returns at once: no evidence
+    }
+    EXPECT_EQ(page.closed, 0U);
+    EXPECT_TRUE(eventually([&] {
+        watch.wait(page.closed, 0, Reach::node, kWait);
+        return page.closed == 5U;
+    }));
+    EXPECT_EQ(page.shut, 0U);
+    EXPECT_EQ(page.outcome, static_cast<std::uint32_t>(Outcome::aborted));
+}
+
 TEST(Agent, WithdrawsAlone) {
     Node node(2);
     node.ranks[0].agent->leave(false);

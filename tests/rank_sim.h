@@ -28,6 +28,7 @@ struct Exchange {
 
     const std::uint32_t ranks;
     bool is_barrier = true;
+    std::string failure;  // of every fence
     std::mutex mutex;
     std::condition_variable turned;
     std::vector<FenceValue> values;
@@ -49,6 +50,7 @@ class FakeFence final : public Fence {
         all_.values[rank_] = mine;
         all_.present[rank_] = true;
         ++all_.fences[rank_];
+        if (!all_.failure.empty()) return all_.failure;
         if (!all_.is_barrier) return {};
         const std::uint32_t turn = all_.turns;
         if (++all_.arrived == all_.ranks) {
