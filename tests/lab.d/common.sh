@@ -19,7 +19,10 @@ COORDINATOR_HOSTS=$MANAGEMENT.1:7411
 # Whatever the lab writes is below this directory; it must not be one that holds something else.
 lab_directory() {
     [[ $LAB == /* ]] || die "GRL_LAB_DIR must be an absolute path (it is '$LAB')"
-    mkdir -p "$LAB"
+    (umask 022 && mkdir -p "$LAB")
+    # Its files are run and trusted by root, and another user may have prepared the name.
+    [[ -d $LAB && ! -L $LAB && -O $LAB && $((0$(stat -c %a "$LAB") & 022)) == 0 ]] ||
+        die "$LAB must be a directory of root's that nobody else can write (set GRL_LAB_DIR)"
     [[ -e $LAB/.grl-lab || -z $(ls -A "$LAB") ]] || die "$LAB is not the lab's and not empty (set GRL_LAB_DIR to another)"
     touch "$LAB/.grl-lab"
 }
