@@ -75,9 +75,10 @@ void MachineClock::catch_up() {
     if (std::abs(gap_s - gap_s_) > kTolerance_s) step_by((gap_s - gap_s_) * kSecond);
 }
 
-void MachineClock::step_to(std::int64_t now_ns) {
+void MachineClock::step_to(std::int64_t now_ns, bool backward) {
     const std::int64_t behind = now_ns - realtime_ns();
-    if (now_ns > 0 && std::abs(behind) > kTolerance_ns) step_by(behind);
+    if (now_ns <= 0 || (behind < 0 && !backward)) return;
+    if (std::abs(behind) > kTolerance_ns) step_by(behind);
 }
 
 }  // namespace grl

@@ -18,8 +18,9 @@ class GuestClock {
     virtual void note() = 0;
     // Steps our clock if they have parted by more than 2 s since note().
     virtual void catch_up() = 0;
-    // Steps our clock to `now_ns` of CLOCK_REALTIME if it is more than 100 ms off.
-    virtual void step_to(std::int64_t now_ns) = 0;
+    // Steps our clock to `now_ns` of CLOCK_REALTIME if it is more than 100 ms off; only forward
+    // unless `backward` too.
+    virtual void step_to(std::int64_t now_ns, bool backward) = 0;
 };
 
 // Of this machine; needs root. Without /dev/rtc0 note() and catch_up() do nothing and log it once.
@@ -27,7 +28,7 @@ class MachineClock final : public GuestClock {
   public:
     void note() override;
     void catch_up() override;
-    void step_to(std::int64_t now_ns) override;
+    void step_to(std::int64_t now_ns, bool backward) override;
 
   private:
     bool read_gap(std::int64_t& gap_s);

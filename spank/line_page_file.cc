@@ -24,7 +24,7 @@ Error page_error(const std::string& path, const char* act) {
     return fail("making the line page", path, std::string(act) + ": " + errno_text(errno));
 }
 
-// Anybody may make files in /dev/shm: so never open one that is there, and never follow a link.
+// Wherever it is asked for: never open one that is there, and never follow a link.
 Result<Fd> create_file(const std::string& path) {
     for (int i = 0; i < kCreateTries; ++i) {
         if (unlink(path.c_str()) != 0 && errno != ENOENT) return page_error(path, "unlink");
@@ -105,6 +105,10 @@ void LinePageFile::open(std::uint32_t attempt, Outcome outcome) {
 
 void LinePageFile::set_generation(std::uint32_t generation) {
     page_->generation.store(generation, relaxed);
+}
+
+void LinePageFile::beat() {
+    page_->beat.fetch_add(1, relaxed);
 }
 
 std::vector<RankWords> LinePageFile::ranks() const {

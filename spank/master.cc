@@ -54,7 +54,11 @@ Master::Master(asio::io_context& io, StepFacts facts, LinePageFile& page, GuestC
                 .failed = [this](const Error& why) { connected_(&why); },
                 .request = [this](const std::string& type, const json::object& body,
                                   Channel::Responder r) { take(type, body, std::move(r)); },
-                .tick = [this] { page_changed(); },
+                .tick =
+                    [this] {
+                        page_.beat();
+                        page_changed();
+                    },
             }) {}
 
 Master::~Master() {
@@ -130,8 +134,11 @@ void Master::report_silent() {
 }
 
 void Master::release(const Release& order, Channel::Responder responder) {
-    clock_.step_to(order.now_ns);
-    if (order.generation > generation_) {
+    const bool rolled_back = order.generation > generation_;
+    // Only a guest that stood still, or was restored, has a clock to put right.
+    if (rolled_back || (order.attempt == attempt_ && state_ != State::open))
+        clock_.step_to(order.now_ns, rolled_back);
+    if (rolled_back) {
         generation_ = order.generation;
         page_.set_generation(generation_);
     }
@@ -212,7 +219,8 @@ void Master::state_changed() {
     if (pausing_ || !link_.up() || !told_) return;
     const StepState now = state_of_step();
     if (now.joined == told_->joined && now.leaving == told_->leaving &&
-        now.closed == told_->closed && now.generation == told_->generation) {
+        now.closed == told_->closed && now.attempt == told_->attempt &&
+        now.generation == told_->generation) {
         return;
     }
     tell_state();

@@ -48,7 +48,10 @@ class Master {
     // Opens the gates if they are shut.
     ~Master();
 
-    void start() { link_.start(); }
+    void start() {
+        page_.beat();
+        link_.start();
+    }
     void page_changed();  // for the watcher
 
   private:

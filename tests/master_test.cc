@@ -26,9 +26,15 @@ struct FakeClock final : GuestClock {
     int noted = 0;
     int caught_up = 0;
     std::int64_t stepped_to = 0;
+    int steps = 0;
+    bool backward = false;
     void note() override { ++noted; }
     void catch_up() override { ++caught_up; }
-    void step_to(std::int64_t now_ns) override { stepped_to = now_ns; }
+    void step_to(std::int64_t now_ns, bool back) override {
+        stepped_to = now_ns;
+        backward = back;
+        ++steps;
+    }
 };
 
 struct MasterTest : testing::Test {
@@ -395,6 +401,20 @@ TEST_F(MasterTest, ReleaseOfAMissedAttemptCallsTheAgentsToItsFence) {
     EXPECT_NE(error_of(drain(1)), "");
 }
 
+TEST_F(MasterTest, OnlyAReleaseThatEndsAnAttemptOrRollsBackStepsTheClock) {
+    const auto missed = release(3);
+    ASSERT_TRUE(until([&] { return missed->has_value(); }));
+    EXPECT_EQ(clock.steps, 0);
+    EXPECT_TRUE(until([&] { return states.back().attempt == 3; })) << "it has caught up";
+    const auto rollback = release(3, false, 1);
+    ASSERT_TRUE(until([&] { return rollback->has_value(); }));
+    EXPECT_EQ(clock.steps, 1);
+    EXPECT_TRUE(clock.backward);
+    const auto again = release(3, false, 1);
+    ASSERT_TRUE(until([&] { return again->has_value(); }));
+    EXPECT_EQ(clock.steps, 1);
+}
+
 TEST_F(MasterTest, ReleaseInTheDrainAnswersBoth) {
     set_all(RankState::running);
     const auto answer = drain(1);
@@ -432,6 +452,12 @@ TEST_F(MasterTest, ARestoredMasterCatchesUpAndTellsItsOpenAttempt) {
     EXPECT_EQ(words->generation, 1U);
     EXPECT_TRUE(until([&] { return states.back().closed; })) << "it has told otherwise before";
     EXPECT_EQ(states.back().generation, 1U);
+}
+
+TEST_F(MasterTest, ThePageShowsThatItLives) {
+    const std::uint32_t beat = words->beat;
+    EXPECT_GT(beat, 0U);
+    EXPECT_TRUE(until([&] { return words->beat != beat; }));
 }
 
 TEST_F(MasterTest, BeatsTenTimesASecondWhileShut) {
