@@ -89,7 +89,7 @@ bool grl_arguments_parse(int count, char* const arguments[], struct grl_argument
         .log = GRL_MASTER_LOG,
         .site_wish = {.answer = GRL_UNSET},
         .deadline_s = 5,
-        .tree_width = 50,
+        .tree_width = GRL_TREE_WIDTH,
     };
     for (int i = 0; i < count; i++)
         if (!read_one(arguments[i], &all, why, why_size)) return false;

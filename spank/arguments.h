@@ -12,6 +12,9 @@
 extern "C" {
 #endif
 
+/* Slurm's own default; arguments that could not be read are all zero. */
+#define GRL_TREE_WIDTH 50
+
 /* Texts point into the argument vector, which lives as long as the plugin, or are literals. */
 struct grl_arguments {
     const char* coordinator;   /* HOST:PORT; NULL: nothing can be protected */

@@ -46,8 +46,10 @@ int grl_stepd_task_exit(void);
 int grl_stepd_exit(void);
 
 /* step_environment.c: what the ranks of a protected step need, and what others must not have. */
+void grl_environment_fence(spank_t spank, const struct grl_arguments* arguments,
+                           uint32_t step_nodes);
 void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
-                             uint32_t step_nodes, const char* page);
+                             const char* page);
 void grl_environment_unprotect(spank_t spank);
 void grl_environment_batch(spank_t spank);
 

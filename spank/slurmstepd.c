@@ -15,10 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "spank/helper.h"
 #include "spank/plugin.h"
+
+#define PAGE_DIRECTORY "/run/grl" /* in memory, so of one age with the guest */
 
 static int life = -1;             /* write end of the life pipe */
 static bool refused;              /* the step must not start */
@@ -38,6 +41,25 @@ static bool read_facts(spank_t spank, struct step_facts* facts) {
            spank_get_item(spank, S_JOB_TOTAL_TASK_COUNT, &facts->ranks) == ESPANK_SUCCESS &&
            spank_get_item(spank, S_JOB_LOCAL_TASK_COUNT, &facts->local_ranks) == ESPANK_SUCCESS &&
            spank_get_item(spank, S_JOB_UID, &facts->uid) == ESPANK_SUCCESS;
+}
+
+/* The job's user must reach his page, and nobody may take its name before. */
+static bool prepare_page_directory(struct grl_answer_line* answer) {
+    struct stat found;
+    /* The mode again: the umask may have taken from it. */
+    if (mkdir(PAGE_DIRECTORY, 0755) == 0 && chmod(PAGE_DIRECTORY, 0755) != 0) {
+        snprintf(answer->text, sizeof answer->text, "making " PAGE_DIRECTORY ": %m");
+        return false;
+    }
+    if (lstat(PAGE_DIRECTORY, &found) != 0) {
+        snprintf(answer->text, sizeof answer->text, "finding " PAGE_DIRECTORY ": %m");
+        return false;
+    }
+    if (S_ISDIR(found.st_mode) && found.st_uid == 0 && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        return true;
+    snprintf(answer->text, sizeof answer->text,
+             PAGE_DIRECTORY " must be a directory of root's that nobody else can write");
+    return false;
 }
 
 static struct grl_answer_line start_master(const struct grl_arguments* arguments,
@@ -103,7 +125,10 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
         return 0;
     struct grl_answer_line answer = {.ready = false};
     struct step_facts facts;
+    uint32_t nodes = 0;
     char page[300];
+    spank_get_item(spank, S_JOB_NNODES, &nodes);
+    grl_environment_fence(spank, &plugin->arguments, nodes);
     if (plugin->bad_arguments[0] != '\0') {
         snprintf(answer.text, sizeof answer.text, "%.*s", (int)sizeof answer.text - 1,
                  plugin->bad_arguments);
@@ -111,12 +136,12 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
         snprintf(answer.text, sizeof answer.text, "plugstack.conf lacks coordinator=HOST:PORT");
     } else if (!read_facts(spank, &facts)) {
         snprintf(answer.text, sizeof answer.text, "Slurm does not tell the step's layout");
-    } else {
-        snprintf(page, sizeof page, "/dev/shm/grl-%s-%u.%u", facts.node, job, step);
+    } else if (prepare_page_directory(&answer)) {
+        snprintf(page, sizeof page, PAGE_DIRECTORY "/page-%s-%u.%u", facts.node, job, step);
         answer = start_master(&plugin->arguments, &facts, decision.every_s, page);
     }
     if (answer.ready) {
-        grl_environment_protect(spank, &plugin->arguments, facts.nodes, page);
+        grl_environment_protect(spank, &plugin->arguments, page);
         return 0;
     }
     refused = decision.asked;

@@ -5,16 +5,21 @@
 #define LINE_PAGE_ENV "GRL_LINE_PAGE"         /* grl/line_page.h */
 #define AGENT_LIBRARY_ENV "GRL_AGENT_LIBRARY" /* grl/line_page.h */
 
-void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
-                             uint32_t step_nodes, const char* page) {
+/* Also on a node that cannot protect the step: two kinds of fence in one collective never end. */
+void grl_environment_fence(spank_t spank, const struct grl_arguments* arguments,
+                           uint32_t step_nodes) {
     /* By default PMIx_Fence lets each node go by itself while the step has fewer nodes than
      * TreeWidth. The ring is a barrier for any number, the tree for more, in fewer hops. */
-    spank_setenv(spank, "SLURM_PMIX_FENCE", step_nodes < arguments->tree_width ? "ring" : "tree",
-                 1);
+    const unsigned width = arguments->tree_width != 0 ? arguments->tree_width : GRL_TREE_WIDTH;
+    spank_setenv(spank, "SLURM_PMIX_FENCE", step_nodes < width ? "ring" : "tree", 1);
     /* Without direct connections neither is one. */
     char value[16];
     if (spank_getenv(spank, "SLURM_PMIX_DIRECT_CONN", value, sizeof value) != ESPANK_ENV_NOEXIST)
         spank_setenv(spank, "SLURM_PMIX_DIRECT_CONN", "true", 1);
+}
+
+void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
+                             const char* page) {
     /* OpenMPI's other one-sided components fail in MPI_Win_allocate between nodes over TCP; and
      * parked ranks that spin would take the processor from those that still have to fall silent.
      * What the user has chosen stays. */
