@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 
 #include "grl/file.h"
@@ -38,7 +39,7 @@ Result<void> unlink_file(const std::string& path) {
 }
 
 // Numbers only: whatever else lies about in there is not ours.
-std::vector<std::uint32_t> numbered_entries(const std::string& path) {
+Result<std::vector<std::uint32_t>> numbered_entries(const std::string& path) {
     std::vector<std::uint32_t> numbers;
     std::error_code ec;
     for (fs::directory_iterator at(path, ec), end; !ec && at != end; at.increment(ec)) {
@@ -49,6 +50,9 @@ std::vector<std::uint32_t> numbered_entries(const std::string& path) {
             numbers.push_back(number);
         }
     }
+    // Not made yet, or gone meanwhile.
+    if (ec == std::errc::no_such_file_or_directory) return numbers;
+    if (ec) return fail("reading a directory", path, ec.message());
     std::sort(numbers.begin(), numbers.end());
     return numbers;
 }
@@ -58,6 +62,22 @@ Result<void> remove_tree(const std::string& path) {
     fs::remove_all(path, ec);
     if (ec) return fail("removing a line's directory", path, ec.message());
     return {};
+}
+
+bool before(const timespec& a, const timespec& b) {
+    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+// The time as the file system in `directory` tells it: its server's clock may differ from ours.
+Result<timespec> file_system_time(const std::string& directory) {
+    std::string path = directory + "/.sweep-XXXXXX";
+    Fd file(mkostemp(path.data(), O_CLOEXEC));
+    struct stat info {};
+    const bool told = file && fstat(file.get(), &info) == 0;
+    const int e = errno;
+    if (file) unlink(path.c_str());
+    if (!told) return fail("asking a file system for its time", directory, errno_text(e));
+    return info.st_mtim;
 }
 
 std::string mib(std::uint64_t bytes) {
@@ -141,24 +161,30 @@ Result<Manifest> LineStore::read(LineId id) const {
     return manifest;
 }
 
-std::vector<std::uint32_t> LineStore::jobs() const {
+Result<std::vector<std::uint32_t>> LineStore::jobs() const {
+    const Fd there(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!there) return fail("opening the checkpoint directory", directory_, errno_text(errno));
     return numbered_entries(directory_ + "/" + cluster_);
 }
 
-std::vector<std::uint32_t> LineStore::lines(std::uint32_t job) const {
+Result<std::vector<std::uint32_t>> LineStore::lines(std::uint32_t job) const {
     return numbered_entries(directory_ + "/" + cluster_ + "/" + std::to_string(job));
 }
 
 Result<LineList> LineStore::list(std::uint32_t after_job) const {
     LineList list;
     std::size_t bytes = 0;
-    for (std::uint32_t job : jobs()) {
+    const auto all = jobs();
+    if (!all) return all.error();
+    for (std::uint32_t job : *all) {
         if (job <= after_job) continue;
         if (bytes > kListBytes) {
             list.more = true;
             break;
         }
-        for (std::uint32_t line : lines(job)) {
+        const auto in_job = lines(job);
+        if (!in_job) return in_job.error();
+        for (std::uint32_t line : *in_job) {
             Result<Manifest> manifest = read({job, line});
             if (manifest) {
                 json::object text = to_json(*manifest).as_object();
@@ -210,20 +236,38 @@ Result<void> LineStore::remove(LineId id) const {
 }
 
 Result<void> LineStore::sweep(const std::vector<LineId>& keep) const {
+    const auto all = jobs();
+    if (!all) return all.error();
+    if (all->empty()) return {};
+    const Result<timespec> began = file_system_time(directory_ + "/" + cluster_);
+    if (!began) return began.error();
     Result<void> ok;
-    for (std::uint32_t job : jobs()) {
-        for (std::uint32_t line : lines(job)) {
+    // All are found before the first goes: that may take long on a large file system.
+    std::vector<std::string> candidates;
+    for (std::uint32_t job : *all) {
+        const auto in_job = lines(job);
+        if (!in_job) {
+            ok = in_job.error();
+            continue;
+        }
+        for (std::uint32_t line : *in_job) {
             const bool kept = std::any_of(keep.begin(), keep.end(), [&](const LineId& id) {
                 return id.job == job && id.line == line;
             });
-            const std::string path = path_of({job, line});
-            std::error_code ec;
-            if (kept || fs::exists(path + "/" + kManifestName, ec) || ec) continue;
-            log_info("sweeping a line that was never committed: " + path);
-            Result<void> gone = remove_tree(path);
-            if (!gone) ok = gone;
+            if (!kept) candidates.push_back(path_of({job, line}));
         }
-        // Only an empty one goes.
+    }
+    for (const auto& path : candidates) {
+        std::error_code ec;
+        if (fs::exists(path + "/" + kManifestName, ec) || ec) continue;
+        struct stat info {};
+        if (stat(path.c_str(), &info) != 0 || !before(info.st_mtim, *began)) continue;
+        log_info("sweeping a line that was never committed: " + path);
+        Result<void> gone = remove_tree(path);
+        if (!gone) ok = gone;
+    }
+    // Only empty ones go.
+    for (std::uint32_t job : *all) {
         rmdir((directory_ + "/" + cluster_ + "/" + std::to_string(job)).c_str());
     }
     return ok;

@@ -37,11 +37,13 @@ class LineStore {
     Result<LineList> list(std::uint32_t after_job) const;
     Result<VerifiedLine> verify(LineId id) const;
     Result<void> remove(LineId id) const;
+    // What was changed since the sweep began stays: it may be a line under way by then.
     Result<void> sweep(const std::vector<LineId>& keep) const;
 
   private:
-    std::vector<std::uint32_t> jobs() const;                    // ascending
-    std::vector<std::uint32_t> lines(std::uint32_t job) const;  // ascending
+    // Ascending. An error if the checkpoint directory cannot be read: that is not "no lines".
+    Result<std::vector<std::uint32_t>> jobs() const;
+    Result<std::vector<std::uint32_t>> lines(std::uint32_t job) const;
 
     std::string directory_;
     std::string cluster_;
