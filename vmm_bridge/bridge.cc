@@ -88,6 +88,8 @@ void Bridge::send_inventory(bool always) {
 
 void Bridge::link_up() {
     link_timer_.cancel();
+    // Whoever lost the connection has ended its side of the lines that were under way.
+    abort_all("the connection to the coordinator broke", [](Result<Done>) {});
     reload_definitions();
     send_inventory(true);
 }

@@ -37,7 +37,7 @@ class Bridge {
     void open(Callback<Done> done);
 
     // The coordinator came or went. While it is away, lines that hold guests still are given up
-    // after a short time; guests that run go on.
+    // after a short time; when it comes, all that are under way: it has done so on its side.
     void link_up();
     void link_down();
     // Before the bridge ends: no guest is left standing still.
@@ -71,6 +71,7 @@ class Bridge {
         LineId id;
         std::vector<std::string> guests;
         std::shared_ptr<Act<RestoredGuests>> act;
+        bool any_of(const std::vector<std::string>& others) const;
     };
 
     Inventory inventory() const;
@@ -83,6 +84,8 @@ class Bridge {
     Result<void> check_guests(const std::vector<std::string>& guests) const;
     std::shared_ptr<LinePart> active_part_of(const std::string& guest) const;
     void forget_restored(const std::vector<std::string>& guests);
+    std::vector<std::shared_ptr<Act<RestoredGuests>>> restores_of(
+        const std::vector<std::string>& guests) const;  // those under way
     Result<void> add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest);
     void retire_parts(std::uint32_t job);
 

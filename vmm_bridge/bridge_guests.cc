@@ -30,6 +30,17 @@ void Bridge::start_guest(const StartGuest& ask, Callback<Done> done) {
 void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
     Result<void> known = check_guests(ask.guests);
     if (!known) return done(known.error());
+    // A restore under way would bring them back after this.
+    const auto restores = restores_of(ask.guests);
+    if (!restores.empty()) {
+        for (const auto& guest : ask.guests) driver_->destroy(guest, [](Result<Done>) {});
+        return gather_done(
+            restores,
+            [](const auto& restore, Callback<Done> one) {
+                restore->join([one](const Result<RestoredGuests>&) { one(Done{}); });
+            },
+            [this, ask, done](Result<Done>) { destroy_guests(ask, done); });
+    }
     forget_restored(ask.guests);
     gather_done(
         ask.guests,
@@ -99,11 +110,21 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
 }
 
 void Bridge::forget_restored(const std::vector<std::string>& guests) {
-    std::erase_if(restored_, [&](const Restored& r) {
-        return r.act->done() && std::any_of(guests.begin(), guests.end(), [&](const auto& guest) {
-                   return std::find(r.guests.begin(), r.guests.end(), guest) != r.guests.end();
-               });
-    });
+    std::erase_if(restored_, [&](const Restored& r) { return r.act->done() && r.any_of(guests); });
+}
+
+bool Bridge::Restored::any_of(const std::vector<std::string>& others) const {
+    return std::find_first_of(guests.begin(), guests.end(), others.begin(), others.end()) !=
+           guests.end();
+}
+
+std::vector<std::shared_ptr<Act<RestoredGuests>>> Bridge::restores_of(
+    const std::vector<std::string>& guests) const {
+    std::vector<std::shared_ptr<Act<RestoredGuests>>> under_way;
+    for (const auto& restored : restored_) {
+        if (!restored.act->done() && restored.any_of(guests)) under_way.push_back(restored.act);
+    }
+    return under_way;
 }
 
 void Bridge::resume_guests(const ResumeGuests& ask, Callback<Done> done) {

@@ -177,6 +177,10 @@ void QemuGuest::on_monitor_closed(const Error& error) {
 void QemuGuest::destroy(Callback<Done> done) {
     if (!ending_) ending_.emplace();
     if (!ending_->join(std::move(done))) return;
+    if (!launching_) end_process();  // else launched() does
+}
+
+void QemuGuest::end_process() {
     // A launch that failed may have left a QEMU all the same.
     if (!process_) {
         Result<void> opened = open_process();

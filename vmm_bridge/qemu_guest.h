@@ -81,6 +81,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void mark_frozen(bool frozen);
     void settle_capture(Callback<Done> done);
     std::string last_words() const;
+    void end_process();
 
     asio::io_context& io_;
     GuestDefinition definition_;
@@ -93,6 +94,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     std::function<void(const Result<QmpEvent>&)> watcher_;
     std::int64_t stopped_at_ns_ = 0;
     bool shut_down_ = false;  // by the guest itself
+    bool launching_ = false;  // its process is not known yet
     bool incoming_ = false;   // loaded, not yet run: the network must learn where it is
     std::optional<Act<Done>> ending_;
     asio::steady_timer timer_;  // for its process to end

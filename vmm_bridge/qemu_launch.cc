@@ -35,14 +35,15 @@ void QemuGuest::launch(bool incoming, Callback<Done> done) {
         });
         return;
     }
+    launching_ = true;
     run_program(io_, qemu_command(definition_, paths_, incoming), kLaunchLimit,
                 [self = shared_from_this(), incoming, done = std::move(done)](
                     Result<Output> output) { self->launched(incoming, std::move(output), done); });
 }
 
 Result<void> QemuGuest::prepare_host() {
-    for (const std::string& path :
-         {paths_.monitor(), paths_.pid(), paths_.console(), paths_.log(), paths_.frozen()}) {
+    for (const std::string& path : {paths_.monitor(), paths_.pid(), paths_.console(),
+                                    paths_.console_log(), paths_.log(), paths_.frozen()}) {
         unlink(path.c_str());
     }
     for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
@@ -54,8 +55,17 @@ Result<void> QemuGuest::prepare_host() {
 }
 
 void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> done) {
+    launching_ = false;
+    const Error destroyed =
+        fail("starting QEMU for guest " + definition_.name, "", "it was destroyed meanwhile");
+    if (ending_) {
+        end_process();
+        return done(destroyed);
+    }
     // Something that failed on the way is taken back before it is told.
-    Callback<Done> end = [self = shared_from_this(), incoming, done](Result<Done> result) {
+    Callback<Done> end = [self = shared_from_this(), incoming, destroyed,
+                          done](Result<Done> result) {
+        if (result && self->state_ != GuestState::starting) result = destroyed;
         if (!result) {
             return self->destroy([e = result.error(), done](Result<Done>) { done(e); });
         }
