@@ -43,7 +43,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
 
     const std::string& guest() const { return plan_.header.guest; }
     bool streaming() const { return streaming_; }
-    bool settled() const { return settled_; }  // durable or failed
+    bool settled() const { return settled_; }           // durable or failed
+    bool held() const { return frozen_ && is_here(); }  // by freeze, and not let go yet
     LineProgress progress(LineId id) const;
 
   private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grl/log.h"
+#include "vmm_bridge/clock.h"
 #include "vmm_bridge/worker.h"
 
 namespace grl::bridge {
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressStep{250};
 constexpr std::chrono::seconds kHoldLimit{180};  // beyond all deadlines of a line
+constexpr std::chrono::seconds kUndoStep{2};
+constexpr std::int64_t kUndoLimit = 60'000;  // ms
 
 std::string label(LineId id) {
     return "line " + std::to_string(id.line) + " of job " + std::to_string(id.job);
@@ -157,22 +160,40 @@ void LinePart::abort(const std::string& reason, Callback<Done> done) {
     auto self = shared_from_this();
     hold_timer_.cancel();
     progress_timer_.cancel();
-    auto undo = [self](Result<Done>) { self->undo(); };
+    auto undo = [self](Result<Done>) { self->undo(monotonic_ms() + kUndoLimit); };
     // Files that are just being made would be there again after they were removed.
     prepare_.begun() && !prepare_.done() ? (void)prepare_.join(undo) : undo(Done{});
 }
 
 // The guests first: each of them, whatever happens to the others.
-void LinePart::undo() {
+void LinePart::undo(std::int64_t until_ms) {
     gather_done(
         guests_, [](const auto& guest, Callback<Done> d) { guest->abort(d); },
-        [self = shared_from_this()](Result<Done> undone) {
-            self->discard([self, undone](Result<Done> discarded) {
-                self->state_ = State::aborted;
-                if (!undone) log_error(undone.error().text());
-                self->abort_.finish(undone ? discarded : undone);
-            });
+        [self = shared_from_this(), until_ms](Result<Done> undone) {
+            self->on_undone(until_ms, undone);
         });
+}
+
+// A guest that could not be let run would stand still until the bridge restarts: once more.
+void LinePart::on_undone(std::int64_t until_ms, const Result<Done>& undone) {
+    auto self = shared_from_this();
+    std::string held;
+    for (const auto& guest : guests_) {
+        if (guest->held()) held += " " + guest->guest();
+    }
+    if (!undone && !held.empty() && monotonic_ms() < until_ms) {
+        log_warning(label(id_) + ", again soon: " + undone.error().text());
+        hold_timer_.expires_after(kUndoStep);
+        hold_timer_.async_wait(
+            [self, until_ms](boost::system::error_code) { self->undo(until_ms); });
+        return;
+    }
+    if (!held.empty()) log_error(label(id_) + " is aborted, but these stay paused:" + held);
+    discard([self, undone](Result<Done> discarded) {
+        self->state_ = State::aborted;
+        if (!undone) log_error(undone.error().text());
+        self->abort_.finish(undone ? discarded : undone);
+    });
 }
 
 void LinePart::discard(Callback<Done> done) {

@@ -61,7 +61,8 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
   private:
     // True if the act that ends may go on: the part was not aborted meanwhile.
     bool advance(State from, State to);
-    void undo();
+    void undo(std::int64_t until_ms);
+    void on_undone(std::int64_t until_ms, const Result<Done>& undone);
     void discard(Callback<Done> done);
     void on_settled();
     void report_progress();
