@@ -81,6 +81,7 @@ Result<grl::BridgeConfig> load(const std::string& path) {
 // the parent holds the rights.
 int run(const grl::BridgeConfig& config) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);  // if inherited as ignored, no exit status could be had
     Result<grl::bridge::StreamKeeper> keeper = grl::bridge::StreamKeeper::start(config.bridge.user);
     if (!keeper) {
         grl::log_error(keeper.error().text());

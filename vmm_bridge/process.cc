@@ -99,9 +99,14 @@ struct Run : std::enable_shared_from_this<Run> {
     void end() {
         deadline.cancel();
         int status = 0;
-        if (waitpid(pid, &status, WNOHANG) != pid) status = 0;
-        result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        const pid_t reaped = waitpid(pid, &status, WNOHANG);
         if (killed) return done(fail("running " + name, "", "it did not end in time"));
+        if (reaped != pid) {
+            return done(fail("running " + name, "",
+                             "its exit status cannot be had: " +
+                                 (reaped < 0 ? errno_text(errno) : "it has not ended")));
+        }
+        result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         done(std::move(result));
     }
 };
