@@ -43,7 +43,8 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths&
              "virtio-net-pci,netdev=" + id + ",mac=" + value(d.qemu.nics[i].mac) + ",romfile="});
     }
     add({"-chardev", "socket,id=con,path=" + value(paths.console()) +
-                         ",server=on,wait=off,logfile=" + value(paths.console_log())});
+                         ",server=on,wait=off,logfile=" + value(paths.console_log()) +
+                         ",logappend=on"});  // so that it may be truncated
     add({"-serial", "chardev:con", "-device", "virtio-rng-pci"});
     add({"-qmp", "unix:" + value(paths.monitor()) + ",server=on,wait=off"});
     // The log takes its error messages, which a daemon would lose otherwise.

@@ -1,10 +1,16 @@
 #include "vmm_bridge/qemu_driver.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <filesystem>
 
 #include "grl/log.h"
 #include "grl/manifest.h"
+#include "vmm_bridge/clock.h"
 #include "vmm_bridge/qemu_command.h"
 #include "vmm_bridge/qemu_restore.h"
 
@@ -13,6 +19,10 @@ namespace grl::bridge {
 namespace {
 
 constexpr Milliseconds kVersionLimit{10'000};
+constexpr Milliseconds kLogStep{2'000};
+constexpr blkcnt_t kLogBlocks = (4 << 20) / 512;
+constexpr Milliseconds kMigrationStep{200};
+constexpr std::int64_t kMigrationLimit = 8'000;  // ms
 
 // "QEMU emulator version 7.2.22 (Debian …" → "QEMU 7.2.22"
 std::string version_in(const std::string& text) {
@@ -33,6 +43,7 @@ void QemuDriver::open(Events events, Callback<Done> done) {
                 [this, done = std::move(done)](Result<Output> output) {
                     if (!output) return done(output.error());
                     version_ = version_in(output->text);
+                    bound_logs();
                     adopt_all(done);
                 });
 }
@@ -60,6 +71,23 @@ void QemuDriver::adopt_all(Callback<Done> done) {
             });
         },
         std::move(done));
+}
+
+// A guest's root writes its console as fast as it likes, and run_dir is memory. Blocks count, not
+// the size: after a truncation the file of a QEMU that does not append has a hole.
+void QemuDriver::bound_logs() {
+    for (const auto& [name, entry] : guests_) {
+        const std::string path = QemuPaths(run_dir_, name).console_log();
+        struct stat info {};
+        if (stat(path.c_str(), &info) != 0 || info.st_blocks <= kLogBlocks) continue;
+        if (truncate(path.c_str(), 0) != 0) {
+            log_warning("the console log " + path + " is too large: " + errno_text(errno));
+        }
+    }
+    log_timer_.expires_after(kLogStep);
+    log_timer_.async_wait([this](boost::system::error_code ec) {
+        if (!ec) bound_logs();
+    });
 }
 
 // ---- the table of guests ----
@@ -146,22 +174,36 @@ void QemuDriver::prepare(const std::string& name, CaptureMethod method, Callback
     // An aborted line's stream may still be on its way to nowhere.
     if (auto earlier = guests_[name].capture) {
         return earlier->await_end([this, guest, method, done = std::move(done)](Result<Done>) {
-            set_method(guest, method, done);
+            set_method(guest, method, monotonic_ms() + kMigrationLimit, done);
         });
     }
-    set_method(guest, method, std::move(done));
+    set_method(guest, method, monotonic_ms() + kMigrationLimit, std::move(done));
 }
 
 void QemuDriver::set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
-                            Callback<Done> done) {
+                            std::int64_t until_ms, Callback<Done> done) {
     const bool background = method == CaptureMethod::background;
-    guest->set_capability("background-snapshot", background,
-                          [background, done = std::move(done)](Result<Done> set) {
-                              if (set || !background) return done(std::move(set));
-                              Error e = set.error();
-                              if (e.kind == ErrorKind::failed) e.kind = ErrorKind::refused;
-                              done(e);
-                          });
+    auto on_migration = [=, this](const Error& why, const std::string& status) {
+        if (status != "setup" && status != "active" && status != "device" &&
+            status != "cancelling") {
+            Error e = why;
+            if (background && e.kind == ErrorKind::failed) e.kind = ErrorKind::refused;
+            return done(e);
+        }
+        if (monotonic_ms() >= until_ms) return done(why);
+        auto timer = std::make_shared<asio::steady_timer>(io_, kMigrationStep);
+        timer->async_wait([=, this](boost::system::error_code) {
+            (void)timer;
+            set_method(guest, method, until_ms, done);
+        });
+    };
+    guest->set_capability("background-snapshot", background, [=](Result<Done> set) {
+        if (set) return done(Done{});
+        // A capture of the bridge before us may still be on its way; then QEMU takes none.
+        guest->command("query-migrate", {}, [=](Result<json::value> reply) {
+            on_migration(set.error(), reply ? text_in(*reply, "status") : std::string());
+        });
+    });
 }
 
 void QemuDriver::freeze(const std::string& name, Callback<std::int64_t> done) {

@@ -14,7 +14,8 @@ namespace grl::bridge {
 
 class QemuDriver : public Driver {
   public:
-    QemuDriver(asio::io_context& io, std::string run_dir) : io_(io), run_dir_(std::move(run_dir)) {}
+    QemuDriver(asio::io_context& io, std::string run_dir)
+        : io_(io), run_dir_(std::move(run_dir)), log_timer_(io) {}
 
     std::string name() const override { return "qemu"; }
     std::string version() const override { return version_; }
@@ -43,13 +44,15 @@ class QemuDriver : public Driver {
     void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
     void adopt_all(Callback<Done> done);
     void set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
-                    Callback<Done> done);
+                    std::int64_t until_ms, Callback<Done> done);
+    void bound_logs();
 
     asio::io_context& io_;
     std::string run_dir_;
     std::string version_ = "QEMU";
     Events events_;
     std::map<std::string, Entry> guests_;
+    asio::steady_timer log_timer_;
 };
 
 }  // namespace grl::bridge
