@@ -35,10 +35,10 @@ Result<std::optional<boost::json::object>> FrameDecoder::next() {
     if (rest.size() < kHeader) return more();
     std::uint32_t n = 0;
     for (std::size_t i = 0; i < kHeader; ++i) n = n << 8 | static_cast<unsigned char>(rest[i]);
-    if (n > kMaxFrame) {
+    if (n > limit_) {
         return fail("reading a message", "",
                     "its length " + std::to_string(n) + " is over the limit of " +
-                        std::to_string(kMaxFrame) + " bytes",
+                        std::to_string(limit_) + " bytes",
                     ErrorKind::protocol);
     }
     if (rest.size() < kHeader + n) return more();

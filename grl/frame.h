@@ -21,6 +21,9 @@ Result<std::string> encode_frame(const boost::json::object& message);
 // Takes bytes as they come and gives whole messages. Not thread-safe; one per connection.
 class FrameDecoder {
   public:
+    // No body longer than `limit` is taken; at most kMaxFrame.
+    explicit FrameDecoder(std::size_t limit = kMaxFrame) : limit_(limit) {}
+    void set_limit(std::size_t limit) { limit_ = limit; }
     void feed(std::string_view bytes) { buffer_.append(bytes); }
     // A message, nothing yet (more bytes are needed), or an error, after which the stream is dead.
     Result<std::optional<boost::json::object>> next();
@@ -28,6 +31,7 @@ class FrameDecoder {
   private:
     std::string buffer_;
     std::size_t used_ = 0;
+    std::size_t limit_;
 };
 
 }  // namespace grl

@@ -8,6 +8,7 @@
 
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -15,6 +16,7 @@
 
 #include "grl/credential.h"
 #include "grl/log.h"
+#include "grl/manifest.h"
 
 namespace grl {
 
@@ -24,9 +26,19 @@ using tcp = asio::ip::tcp;
 
 constexpr std::size_t kMaxHandshakes = 256;
 constexpr Milliseconds kHandshakeLimit{5000};
+constexpr Milliseconds kAcceptPause{100};
+constexpr std::size_t kMaxLogin = 256;
+constexpr std::size_t kMaxOpeningFrame = 64U << 10;  // of a peer that has not proven itself
 
 std::string hello_payload(const std::string& server_nonce, const Hello& hello) {
     return "grl hello " + server_nonce + " " + hello.nonce + " " + hello.role + " " + hello.name;
+}
+
+// More than a valid name: DOMAIN\user, user@realm. No space, nothing that a log would act on.
+bool is_login(const std::string& name) {
+    return !name.empty() && name.size() <= kMaxLogin &&
+           std::all_of(name.begin(), name.end(),
+                       [](unsigned char c) { return c > ' ' && c < 127; });
 }
 
 std::string welcome_payload(const std::string& client_nonce, const std::string& server_nonce) {
@@ -121,6 +133,7 @@ class Opening : public std::enable_shared_from_this<Opening> {
         over_ = true;
         deadline_.cancel();
         auto channel = std::make_shared<Channel>(Stream(std::move(socket_)), name);
+        decoder_.set_limit(kMaxFrame);
         channel->feed(std::move(decoder_));
         return channel;
     }
@@ -139,7 +152,7 @@ class Opening : public std::enable_shared_from_this<Opening> {
     tcp::socket socket_;
     asio::steady_timer deadline_;
     std::string buffer_;
-    FrameDecoder decoder_;
+    FrameDecoder decoder_{kMaxOpeningFrame};
     std::string peer_;
     bool over_ = false;
 };
@@ -245,10 +258,12 @@ void connect_channel(asio::io_context& io, ConnectOptions options,
 
 struct Acceptor::State : std::enable_shared_from_this<Acceptor::State> {
     State(asio::io_context& io, std::string munge, Accepted then)
-        : acceptor(io), munge_socket(std::move(munge)), accepted(std::move(then)) {}
+        : acceptor(io), pause(io), munge_socket(std::move(munge)), accepted(std::move(then)) {}
     void accept_next();
+    void accept_later();
 
     tcp::acceptor acceptor;
+    asio::steady_timer pause;
     std::string munge_socket;
     Accepted accepted;
     std::size_t handshakes = 0;
@@ -282,6 +297,12 @@ class ServerOpening final : public Opening {
 
   private:
     void check(const Hello& hello) {
+        // They go into logs and tables.
+        if (!valid_name(hello.role) ||
+            !(hello.role == "ctl" ? is_login(hello.name) : valid_name(hello.name))) {
+            return refuse(fail("opening a connection", peer_, "its role or name is no valid name",
+                               ErrorKind::protocol));
+        }
         Result<Claim> claim = read_credential(hello.credential, munge_socket_);
         if (!claim) return refuse(claim.error());
         if (hello.version != kProtocolVersion) {
@@ -342,7 +363,9 @@ void Acceptor::State::accept_next() {
         if (ec == asio::error::operation_aborted || !self->acceptor.is_open()) return;
         if (ec) {
             log_warning("accepting a connection: " + ec.message());
-        } else if (self->handshakes >= kMaxHandshakes) {
+            return self->accept_later();
+        }
+        if (self->handshakes >= kMaxHandshakes) {
             log_warning("dropped a connection: too many are being opened");
         } else {
             std::make_shared<ServerOpening>(std::move(socket), count, self->munge_socket,
@@ -353,11 +376,20 @@ void Acceptor::State::accept_next() {
     });
 }
 
+// Without descriptors the next would fail at once, and again.
+void Acceptor::State::accept_later() {
+    pause.expires_after(kAcceptPause);
+    pause.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
+        if (!ec && self->acceptor.is_open()) self->accept_next();
+    });
+}
+
 Acceptor::Acceptor(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Acceptor::~Acceptor() {
     boost::system::error_code ignored;
     state_->acceptor.close(ignored);
+    state_->pause.cancel();
 }
 
 Result<std::unique_ptr<Acceptor>> Acceptor::listen(asio::io_context& io, const Endpoint& endpoint,
