@@ -100,7 +100,8 @@ class FakeDriver : public Driver {
         Callback<Done> stuck;  // a capture that waits to be cancelled
     };
     std::map<std::string, Guest> guests;
-    std::set<std::string> faults;  // no_background, background_fails, capture_fails, capture_hangs
+    std::set<std::string> faults;  // no_background, background_fails, capture_fails, capture_hangs,
+                                   // resume_fails
     std::vector<std::string> calls;
     Events events;
 
@@ -163,6 +164,9 @@ class FakeDriver : public Driver {
     }
     void resume(const std::string& guest, Callback<Done> done) override {
         calls.push_back("resume " + guest);
+        if (faults.contains("resume_fails")) {
+            return later<Done>(done, fail("resuming", "", "the fake VMM fails"));
+        }
         guests[guest].state = GuestState::running;
         later(done, Done{});
     }

@@ -257,6 +257,32 @@ TEST_F(BridgeTest, WithoutACoordinatorALineThatHoldsGuestsIsGivenUp) {
     EXPECT_NE(last_error.find("the coordinator is gone"), std::string::npos) << last_error;
 }
 
+TEST_F(BridgeTest, AShortBreakOfTheLinkLeavesNoLineInTheWay) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    bridge->link_down();
+    bridge->link_up();
+    EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 1})->active(); }));
+    ASSERT_TRUE(ask("prepare_line", prepare(2))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", of_line(2)));
+    bridge->link_down();
+    bridge->link_up();
+    EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 2})->active(); }));
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, AnAbortTriesAgainWhileAGuestCannotBeLetRun) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1)));
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    driver->faults = {"resume_fails"};
+    bool aborted = false;
+    run_verb(*bridge, "abort_line", of_line(1), [&](Result<json::object> r) { aborted = !!r; });
+    EXPECT_FALSE(run_until(
+        io, [&] { return aborted || everything_runs(); }, std::chrono::seconds(1)));
+    driver->faults.clear();
+    EXPECT_TRUE(run_until(io, [&] { return aborted; }));
+    EXPECT_TRUE(everything_runs());
+}
+
 TEST_F(BridgeTest, AGuestDestroyedInALineIsNotLetRunAgain) {
     ASSERT_TRUE(ask("prepare_line", prepare(1)));
     ASSERT_TRUE(ask("freeze_line", of_line(1)));
@@ -284,8 +310,20 @@ TEST_F(BridgeTest, WhatWasNeverCommittedIsSwept) {
     take_line(1);
     ASSERT_TRUE(ask("sweep_lines", {{"active", {{{"job", 7}, {"line", 1}}}}}));
     EXPECT_TRUE(std::filesystem::exists(line_path(1)));
+    const auto now = std::filesystem::last_write_time(line_path(1));
+    std::filesystem::last_write_time(line_path(1), now + std::chrono::hours(1));
+    ASSERT_TRUE(ask("sweep_lines", {{"active", json::array{}}}));
+    EXPECT_TRUE(std::filesystem::exists(line_path(1))) << "begun after the sweep was";
+    std::filesystem::last_write_time(line_path(1), now - std::chrono::hours(1));
     ASSERT_TRUE(ask("sweep_lines", {{"active", json::array{}}}));
     EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+}
+
+TEST_F(BridgeTest, ADirectoryThatIsMissingIsNoEmptyOne) {
+    EXPECT_TRUE(ask("list_lines", {{"after_job", 0}})) << "no line yet";
+    std::filesystem::rename(config.bridge.image_dir, directory.path + "/elsewhere");
+    EXPECT_FALSE(ask("list_lines", {{"after_job", 0}}));
+    EXPECT_FALSE(ask("sweep_lines", {{"active", json::array{}}}));
 }
 
 // ---- a restore ----
@@ -308,6 +346,18 @@ TEST_F(BridgeTest, ARestoreBringsTheGuestsBackPausedOrNone) {
     ASSERT_TRUE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << "once more";
     ASSERT_TRUE(ask("resume_guests", {{"guests", {"g1", "g2"}}}));
     EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, GuestsDestroyedInTheMidstOfARestoreAreGone) {
+    take_line(1);
+    commit(1);
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}}));
+    bool ended = false;
+    run_verb(*bridge, "restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}),
+             [&](const Result<json::object>&) { ended = true; });
+    EXPECT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}})) << last_error;
+    EXPECT_TRUE(ended);
+    EXPECT_TRUE(driver->guests.empty());
 }
 
 TEST_F(BridgeTest, AGuestWhoseDefinitionChangedIsNotRestored) {
