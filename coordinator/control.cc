@@ -8,6 +8,7 @@ namespace grl::coordinator {
 namespace {
 
 constexpr Milliseconds kBeatEvery{1000};
+constexpr std::uint32_t kNobody = 65534;
 
 bool may(const Peer& peer, std::uint32_t owner) {
     return peer.uid == 0 || peer.uid == owner;
@@ -45,7 +46,10 @@ const std::map<std::string, Control::Verb>& Control::verbs() {
     return table;
 }
 
-void Control::accept(std::shared_ptr<Channel> channel, const Peer& peer) {
+void Control::accept(std::shared_ptr<Channel> channel, const Peer& asking) {
+    Peer peer = asking;
+    // Root in a guest is root of that guest, not of the cluster.
+    if (peer.uid == 0 && parts_.hosts.is_guest_address(peer.address)) peer.uid = kNobody;
     channel->set_handlers({
         .event = {},
         .request =

@@ -225,6 +225,15 @@ const GuestInfo* Hosts::definition_of(const std::string& guest) const {
     return nullptr;
 }
 
+bool Hosts::is_guest_address(const std::string& address) const {
+    for (const auto& [name, host] : hosts_) {
+        for (const GuestInfo& g : host.inventory.guests) {
+            if (g.address == address) return true;
+        }
+    }
+    return false;
+}
+
 HostCondition Hosts::condition(const std::string& name) const {
     const Host* host = find(name);
     if (!host) {

@@ -64,6 +64,8 @@ class Hosts {
     Result<const Host*> home_of(const std::string& guest) const;
     // The guest as any connected host defines it; null: it is no known guest.
     const GuestInfo* definition_of(const std::string& guest) const;
+    // Whether a guest has this address.
+    bool is_guest_address(const std::string& address) const;
 
     // A host that was never seen counts as away since this began.
     HostCondition condition(const std::string& host) const;

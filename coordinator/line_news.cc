@@ -46,6 +46,9 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
             case LineState::manifest:
                 if (!state.closed) release_member(m, false);
                 return true;
+            case LineState::undo:
+                if (!state.closed) release_member(m, true);
+                return true;
             default:
                 return false;
         }

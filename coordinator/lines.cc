@@ -269,7 +269,10 @@ void Lines::arm(std::uint32_t id, std::chrono::milliseconds after) {
 
 // A line that takes longer than the interval makes the next one late, not double.
 void Lines::tick(std::uint32_t id) {
-    Job& job = jobs_[id];
+    // The job may have gone in the very turn in which its timer went off.
+    auto it = jobs_.find(id);
+    if (it == jobs_.end() || !it->second.timer) return;
+    Job& job = it->second;
     arm(id, std::chrono::seconds(job.every_s));
     if (job.run || !job.held_off.empty()) return;
     request(id, {{}, [](const Result<LineReport>&) {}});

@@ -1,5 +1,7 @@
 #include "coordinator/masters.h"
 
+#include <algorithm>
+
 #include "grl/log.h"
 
 namespace grl::coordinator {
@@ -8,6 +10,7 @@ namespace {
 
 constexpr Milliseconds kReapEvery{2000};
 constexpr unsigned kRoundsToAskSlurm = 15;
+constexpr std::uint32_t kMostAttempts = 1U << 31;
 
 }  // namespace
 
@@ -23,13 +26,15 @@ void Masters::accept(std::shared_ptr<Channel> channel, const Peer& peer) {
         why = "uid " + std::to_string(peer.uid) + " is not root";
     } else if (!guest) {
         why = peer.name + " is no guest of a connected host";
-    } else if (guest->address != peer.origin) {
-        why = "the guest's address is " + guest->address;
+    } else if (guest->address != peer.origin || guest->address != peer.address) {
+        // Who holds the cluster's key can write any origin, but not connect from there.
+        why = "the guest's address is " + guest->address + ", the connection's " + peer.address;
     }
     if (!why.empty()) {
         const std::string text =
             "refused the master of " + peer.name + " from " + peer.origin + ": " + why;
-        if (std::exchange(refused_[peer.name], text) != text) log_warning(text);
+        // Kept for known guests only: the name is the stranger's to choose.
+        if (!guest || std::exchange(refused_[peer.name], text) != text) log_warning(text);
         return channel->close(fail("accepting a master", peer.name, why, ErrorKind::denied));
     }
     refused_.erase(peer.name);
@@ -62,6 +67,10 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
     if (!read) return refuse(read.error().text());
     const StepState& said = *read;
     if (said.node != node) return refuse("it speaks for " + said.node);
+    if (said.attempt > kMostAttempts || said.generation > kMostAttempts) {
+        return refuse("its counters are beyond reason");
+    }
+    if (!vetted(channel, node, said, body)) return;
     auto restore = restores_.of(said.job);
     if (restore && restore->machine().over()) restore.reset();
     if (restore && !restore->machine().takes_masters()) {
@@ -81,7 +90,60 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
     if (restore) return restore->master_joined(channel, said);
     const auto run = lines_.of(said.job);
     if (back && run && run->master_back(channel, said)) return;
-    if (!said.closed && !(run && run->owns(said))) release(channel, said, step->generation);
+    if (!said.closed && !(run && run->owns(said))) return release(channel, said, step->generation);
+    // The other nodes' agents stay in the fence of an attempt until this node's have made it up.
+    if (!run && said.closed && said.attempt < step->attempt) {
+        StepState missed = said;
+        missed.attempt = step->attempt;
+        release(channel, missed, step->generation);
+    }
+}
+
+// What a master says first must be what Slurm says: root in a guest is not believed further than
+// its own guest and the job that has it. What comes until Slurm has answered replaces what came
+// before.
+bool Masters::vetted(const std::shared_ptr<Channel>& channel, const std::string& node,
+                     const StepState& said, const json::object& body) {
+    Vetting& vetting = vetting_[channel.get()];
+    if (vetting.channel.lock() != channel) {
+        vetting = {};
+        vetting.channel = channel;
+    }
+    if (vetting.done) {
+        if (vetting.job == said.job && vetting.step == said.step) return true;
+        channel->close(
+            fail("serving a master", node, "it speaks for two steps", ErrorKind::denied));
+        vetting_.erase(channel.get());
+        return false;
+    }
+    vetting.latest = body;
+    if (vetting.job != 0) return false;
+    vetting.job = said.job;
+    vetting.step = said.step;
+    parts_.slurm.look(
+        said.job, Milliseconds(parts_.config.deadlines.prepare_ms),
+        [this, weak = std::weak_ptr<Channel>(channel), key = channel.get(), node,
+         uid = said.uid](const Result<JobFacts>& facts) {
+            auto it = vetting_.find(key);
+            auto channel = weak.lock();
+            if (it == vetting_.end() || !channel) return;
+            const auto fault = [&]() -> std::string {
+                if (!facts) return facts.error().text();
+                if (!facts->running) return "its job is " + facts->state;
+                if (facts->uid != uid) return "the job is another user's";
+                const auto& nodes = facts->nodes;
+                const bool has = std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+                return has ? "" : "the job does not have its node";
+            }();
+            if (!fault.empty()) {
+                log_warning("refused the master of " + node + ": " + fault);
+                vetting_.erase(it);
+                return channel->close(fail("serving a master", node, fault, ErrorKind::denied));
+            }
+            it->second.done = true;
+            state(channel, node, std::exchange(it->second.latest, {}));
+        });
+    return false;
 }
 
 // A line that nobody takes any more: the job lost nothing, its gates open.
@@ -108,6 +170,7 @@ void Masters::release(const std::shared_ptr<Channel>& master, const StepState& s
 }
 
 void Masters::away(const Channel* channel, const std::string& node, const Error& why) {
+    vetting_.erase(channel);
     Step* step = parts_.steps.leave(channel);
     if (!step) return;
     log_info("step " + std::to_string(step->job) + "." + std::to_string(step->step) + ": node " +
@@ -128,6 +191,7 @@ void Masters::reap() {
     reap_.expires_after(kReapEvery);
     reap_.async_wait([this](const boost::system::error_code& ec) {
         if (ec) return;
+        std::erase_if(vetting_, [](const auto& v) { return v.second.channel.expired(); });
         const bool ask = ++rounds_ % kRoundsToAskSlurm == 0;
         for (Step* step : parts_.steps.all()) {
             if (!step->deserted() || lines_.of(step->job) || restores_.of(step->job)) continue;

@@ -23,6 +23,8 @@ class Masters {
   private:
     void state(const std::shared_ptr<Channel>& channel, const std::string& node,
                const json::object& body);
+    bool vetted(const std::shared_ptr<Channel>& channel, const std::string& node,
+                const StepState& said, const json::object& body);
     void away(const Channel* channel, const std::string& node, const Error& why);
     void release(const std::shared_ptr<Channel>& master, const StepState& state,
                  std::uint32_t generation);
@@ -32,6 +34,13 @@ class Masters {
     Parts parts_;
     Lines& lines_;
     Restores& restores_;
+    struct Vetting {
+        std::uint32_t job = 0, step = 0;  // what the channel speaks for; 0: nothing yet
+        bool done = false;
+        json::object latest;
+        std::weak_ptr<Channel> channel;  // the key alone could be an address that is used again
+    };
+    std::map<const Channel*, Vetting> vetting_;
     std::map<std::string, std::string> refused_;  // node → why, so that it is said once
     asio::steady_timer reap_;
     unsigned rounds_ = 0;

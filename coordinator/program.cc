@@ -67,8 +67,10 @@ struct Run : std::enable_shared_from_this<Run> {
         exit.async_wait(asio::posix::stream_descriptor::wait_read,
                         [self = shared_from_this()](const boost::system::error_code&) {
                             int status = 0;
-                            if (waitpid(self->pid, &status, WNOHANG) == 0) return self->wait();
-                            self->ended(status);
+                            const pid_t ended = waitpid(self->pid, &status, WNOHANG);
+                            if (ended == 0) return self->wait();
+                            // Somebody else has reaped it: how it ended is not known.
+                            self->ended(ended < 0 ? -1 : status);
                         });
     }
 

@@ -150,6 +150,11 @@ void RestoreRun::fence_hosts() {
 }
 
 void RestoreRun::destroy() {
+    // A host may have gone while others were turned off; its guest may run there still.
+    for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {
+        const auto hosts = lost_hosts(condition);
+        if (!hosts.empty()) return refuse("host " + *hosts.begin() + " went away meanwhile");
+    }
     for (Step* step : parts_.steps.of_job(job_)) {
         generation_ = std::max(generation_, step->generation);
     }
