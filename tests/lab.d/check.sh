@@ -85,8 +85,8 @@ check_shell() {
 
 # With warnings as errors, from the archive that is given away; the tests have run already.
 check_distcheck() {
-    check_one "make distcheck" make -C "$BUILD" distcheck TESTS= \
-        DISTCHECK_CONFIGURE_FLAGS="--enable-werror --libdir=\$\${prefix}/lib" MAKEFLAGS="-j$(nproc)"
+    check_one "make distcheck" make -C "$BUILD" -j "$(nproc)" distcheck check_PROGRAMS= TESTS= \
+        DISTCHECK_CONFIGURE_FLAGS="--enable-werror CFLAGS=-O1 CXXFLAGS=-O0"
 }
 
 check_lab() {
