@@ -28,7 +28,7 @@ build_configure() {
     # After the first time, make itself sees what has to be generated again.
     [[ -x $SOURCE/configure ]] || (cd "$SOURCE" && autoreconf -fi) || return 1
     [[ -f $BUILD/Makefile ]] && return 0
-    (cd "$BUILD" && "$SOURCE/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var CFLAGS=-O2 CXXFLAGS=-O2 --libdir="$LIBDIR" --libexecdir=/usr/libexec)
+    (cd "$BUILD" && "$SOURCE/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var CFLAGS=-O2 CXXFLAGS=-O1 --libdir="$LIBDIR" --libexecdir=/usr/libexec)
 }
 
 # Names, relative to the build directory, of the programs that guests carry in /opt/grl.
