@@ -48,7 +48,7 @@ class QemuDriverTest : public ::testing::Test {
         return r;
     }
     GuestState state(const std::string& guest) {
-        bridge->link_up();
+        bridge->send_inventory(true);
         for (const auto& g : inventory.guests) {
             if (g.name == guest) return g.state;
         }

@@ -40,6 +40,8 @@ class Bridge {
     // after a short time; when it comes, all that are under way: it has done so on its side.
     void link_up();
     void link_down();
+    // What is here, if it has changed since it was last said, or in any case.
+    void send_inventory(bool always = false);
     // Before the bridge ends: no guest is left standing still.
     void abort_all(const std::string& reason, Callback<Done> done);
 
@@ -75,7 +77,6 @@ class Bridge {
     };
 
     Inventory inventory() const;
-    void send_inventory(bool always = false);
     void inventory_changed();
     std::uint64_t memory_free_mib() const;
     void reload_definitions();
