@@ -4,7 +4,7 @@
 DEMO_EVERY_S=5
 DEMO_LOG_PORT=7500
 # The pause leaves time for lines and a death where guests are fast.
-DEMO_PROGRAM="/opt/grl/pgas_demo --iterations 100 --pause-us 150000"
+DEMO_PROGRAM="/opt/grl/pgas_demo --iterations 60 --pause-us 150000"
 
 demo() {
     local plain job reference line restore
