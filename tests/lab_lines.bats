@@ -44,9 +44,9 @@ teardown_file() { cancel_job "$JOB"; }
     in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
     local asked=$!
     wait_for 30 "images of a line" line_reaches commit
-    in_host h1 sh -c "fallocate -l \$((\$(stat -f -c '%a * %S' '$CHECKPOINTS'))) '$CHECKPOINTS/fill'"
+    resize_checkpoints $(($(in_host h1 df -m --output=used "$CHECKPOINTS" | tail -n 1) + 4))
     run wait "$asked"
-    in_host h1 rm -f "$CHECKPOINTS/fill"
+    resize_checkpoints "$CHECKPOINTS_MIB"
     output=$(cat "$BATS_TEST_TMPDIR/out")
     echo "$output"
     ((status != 0))
