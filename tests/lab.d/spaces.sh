@@ -9,7 +9,7 @@ lab_is_up() { recorded_alive "$LAB_RECORD"; }
 
 open_lab() {
     mkdir -p "$LAB/log"
-    setsid unshare --mount --pid --fork --propagation private "$LAB_D/process" keep "$LAB_RECORD" \
+    setsid "$LAB_D/process" detach unshare --mount --pid --fork --propagation private "$LAB_D/process" keep "$LAB_RECORD" \
         </dev/null >"$LAB/log/lab.log" 2>&1 &
     wait_for 5 "namespaces of the lab (log: $LAB/log/lab.log)" lab_is_up
     in_lab mount -t tmpfs -o mode=755 run /run
@@ -26,7 +26,7 @@ open_space() {
     rm -f "$LAB/$name/space.pid"
     # shellcheck disable=SC2016
     in_lab bash -c 'log=$1; shift; setsid "$@" </dev/null >"$log" 2>&1 &' - "$LAB/log/$name.log" \
-        nsenter --net="/run/netns/grl-$name" unshare --mount --uts --propagation private "$@" \
+        "$LAB_D/process" detach nsenter --net="/run/netns/grl-$name" unshare --mount --uts --propagation private "$@" \
         "$LAB_D/process" keep "$LAB/$name/space.pid"
     wait_for 5 "namespaces of $name (log: $LAB/log/$name.log)" test -s "$LAB/$name/space.pid"
     in_space "$name" hostname "$name"
