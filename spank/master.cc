@@ -12,6 +12,8 @@ constexpr Milliseconds kPace{1000};
 constexpr Milliseconds kPaceShut{100};
 // The state of the ranks is the user's word: so often, and no more, it may bother the coordinator.
 constexpr Milliseconds kStatePause{50};
+// Less than the coordinator waits for an answer past the limit.
+constexpr std::uint32_t kVictimsWait_ms = 200;
 // How long a call that goes on, or a mutex that is held, may hold silence up before the operations
 // count as deferred: long for a call, short against the limit.
 // A call that is answered at all is answered sooner; one to a peer that computes is not worth more.
@@ -99,8 +101,13 @@ void Master::drain(const Drain& order, Channel::Responder responder) {
     drain_.emplace(std::move(responder));
     link_.set_pace(kPaceShut);
     arm(order.limit_ms, [this, limit = order.limit_ms] {
-        abort("not silent within " + std::to_string(limit) +
-              " ms: " + who_is_not_silent(page_.ranks(), page_.proof(), attempt_, facts_.node));
+        auto give_up = [this, limit] {
+            abort("not silent within " + std::to_string(limit) + " ms: " +
+                  who_is_not_silent(page_.ranks(), page_.proof(), attempt_, facts_.node));
+        };
+        // The node that keeps the others waiting is to be heard first: its reason is the reason.
+        if (!waits_for_others(page_.ranks())) return give_up();
+        arm(kVictimsWait_ms, give_up);
     });
     clock_.note();  // while the ranks fall silent
     judge();

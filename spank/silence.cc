@@ -1,5 +1,7 @@
 #include "spank/silence.h"
 
+#include <algorithm>
+
 namespace grl {
 namespace {
 
@@ -111,6 +113,12 @@ Standing judge_silence(const std::vector<RankWords>& ranks, const ProofCopy& pro
                                       std::to_string(proof.deferred) + " deferred"};
     }
     return {Standing::silent, {}};
+}
+
+bool waits_for_others(const std::vector<RankWords>& ranks) {
+    return std::all_of(ranks.begin(), ranks.end(), [](const RankWords& rank) {
+        return rank.state == RankState::fencing || rank.state == RankState::silent;
+    });
 }
 
 std::string who_is_not_silent(const std::vector<RankWords>& ranks, const ProofCopy& proof,

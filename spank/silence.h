@@ -27,6 +27,9 @@ Standing judge_silence(const std::vector<RankWords>& ranks, const ProofCopy& pro
                        std::uint32_t attempt, std::uint32_t step_ranks, const std::string& node,
                        const Alive& alive);
 
+// Whether all local ranks have done their part and are in the fence.
+bool waits_for_others(const std::vector<RankWords>& ranks);
+
 // Who is not silent in `attempt` and what he does, as one line; at most four by name.
 std::string who_is_not_silent(const std::vector<RankWords>& ranks, const ProofCopy& proof,
                               std::uint32_t attempt, const std::string& node);
