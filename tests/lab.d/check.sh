@@ -6,11 +6,15 @@ CHECK_PASSED=0
 CHECK_FAILED=0
 CHECK_SKIPPED=0
 
+# Not in the lab's own directories: `up` clears those, and the lab's tests call it.
+CHECK_REPORTS=$LAB/check
+
 # check [unit|static|distcheck|lab]...: all of them by default.
 check() {
     local part began
     (($#)) || set -- unit static distcheck lab
     build
+    mkdir -p "$CHECK_REPORTS"
     for part in "$@"; do
         began=$(now_ms)
         say "check: $part"
@@ -34,8 +38,7 @@ check_count() {
 check_one() {
     local name=$1 log
     shift
-    log=$LAB/log/check-${name//[^a-z]/-}.log
-    mkdir -p "$LAB/log"
+    log=$CHECK_REPORTS/${name//[^a-z]/-}.log
     if "$@" >"$log" 2>&1; then
         echo "ok $name"
         check_count 1 0
@@ -51,7 +54,7 @@ check_unit() {
     check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS=
     while read -r program; do
         name=$(basename "$program")
-        report=$LAB/log/$name.json
+        report=$CHECK_REPORTS/$name.json
         rm -f "$report"
         # A crash leaves no report: then the program itself is the test that failed.
         if (cd "$BUILD" && timeout 600 "$program" --gtest_brief=1 "--gtest_output=json:$report") ||
@@ -97,8 +100,7 @@ check_lab() {
 
 check_bats() {
     local report ok bad skipped code=0
-    report=$LAB/log/$(basename "$1").tap
-    mkdir -p "$LAB/log"
+    report=$CHECK_REPORTS/$(basename "$1").tap
     timeout 1500 bats --formatter tap "$1" | tee "$report" || code=$?
     bad=$(grep -c '^not ok' "$report" || true)
     skipped=$(grep -c '^ok .* # skip' "$report" || true)
