@@ -6,46 +6,46 @@ using namespace grl;
 extern "C" void ARMCI_Fence(int proc) {
     const CompletionPass pass;
     PARMCI_Fence(proc);
-    pass.complete(g_armci.outstanding.fenced(proc));
+    pass.complete(outstanding()->fenced(proc));
 }
 
 extern "C" void ARMCI_AllFence(void) {
     const CompletionPass pass;
     PARMCI_AllFence();
-    pass.complete(g_armci.outstanding.fenced_all());
+    pass.complete(outstanding()->fenced_all());
 }
 
 extern "C" void ARMCI_Barrier(void) {
     const WaitingPass pass;
     PARMCI_Barrier();  // fences all before it waits
-    pass.complete(g_armci.outstanding.fenced_all());
+    pass.complete(outstanding()->fenced_all());
 }
 
 // Waits complete writes locally only, so they end reads.
 extern "C" int ARMCI_Wait(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Wait(handle);
-    pass.complete(g_armci.outstanding.waited(handle));
+    pass.complete(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_Test(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Test(handle);
-    if (status == 0) pass.complete(g_armci.outstanding.waited(handle));
+    if (status == 0) pass.complete(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_WaitProc(int proc) {
     const CompletionPass pass;
     const int status = PARMCI_WaitProc(proc);
-    pass.complete(g_armci.outstanding.waited(proc));
+    pass.complete(outstanding()->waited(proc));
     return status;
 }
 
 extern "C" int ARMCI_WaitAll(void) {
     const CompletionPass pass;
     const int status = PARMCI_WaitAll();
-    pass.complete(g_armci.outstanding.waited_all());
+    pass.complete(outstanding()->waited_all());
     return status;
 }

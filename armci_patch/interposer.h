@@ -1,6 +1,7 @@
 // The interposer's one static context: the process's gate and what is outstanding behind it.
 #pragma once
 
+#include "armci_patch/guarded.h"
 #include "armci_patch/outstanding.h"
 #include "grl/gate.h"
 
@@ -8,10 +9,14 @@ namespace grl {
 
 struct Interposer {
     Gate gate;
-    Outstanding outstanding;
+    Guarded<Outstanding> outstanding;
 };
 
 extern Interposer g_armci;
+
+inline Guarded<Outstanding>::Access outstanding() {
+    return g_armci.outstanding(g_armci.gate);
+}
 
 // Calls that begin a one-sided operation; the destructor counts when the call has returned.
 class Begin : public GatePass {
@@ -24,7 +29,7 @@ struct PutPass : Begin {
     int target;
     [[gnu::always_inline]] explicit PutPass(int proc) : target(proc) {}
     [[gnu::always_inline]] ~PutPass() {
-        if (outermost()) g_armci.outstanding.wrote(target);
+        if (outermost()) outstanding()->wrote(target);
     }
 };
 
@@ -40,7 +45,7 @@ struct NbGetPass : Begin {
     [[gnu::always_inline]] NbGetPass(int proc, const armci_hdl_t* hdl)
         : target(proc), handle(hdl) {}
     [[gnu::always_inline]] ~NbGetPass() {
-        if (outermost()) g_armci.outstanding.reads(target, handle);
+        if (outermost()) outstanding()->reads(target, handle);
     }
 };
 

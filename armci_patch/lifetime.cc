@@ -1,10 +1,6 @@
 // Init and finalize: join the step's agent after the library is up, leave before it goes down.
-#include <dlfcn.h>
-
-#include <cstdio>
-#include <cstdlib>
-
 #include "armci_patch/interposer.h"
+#include "armci_patch/join_step.h"
 
 using namespace grl;
 
@@ -14,7 +10,7 @@ int g_inits = 0;  // GA initialises and finalises more than once; the outermost 
 
 void finish(void*) {
     PARMCI_AllFence();
-    add(g_armci.gate.slot->completed, g_armci.outstanding.fenced_all());
+    count(g_armci.gate, g_armci.gate.slot->completed, outstanding()->fenced_all());
 }
 
 // The cheapest call that makes Open MPI and MPICH poll their transports.
@@ -23,30 +19,14 @@ void progress(void*) {
     PMPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
 }
 
-bool join(int ranks) {
-    char why[256] = "";
-    const char* path = secure_getenv(kAgentLibraryEnv);
-    if (path == nullptr) path = "libgrl_agent.so";
-    // Never unloaded: the gate's slow path and the agent's thread are in it.
-    void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    void* entry = library != nullptr ? dlsym(library, kJoinSymbol) : nullptr;
-    if (entry == nullptr) {
-        const char* reason = dlerror();  // NOLINT(concurrency-mt-unsafe): per thread in glibc
-        std::snprintf(why, sizeof why, "%s", reason != nullptr ? reason : path);
-    } else if (reinterpret_cast<JoinFunction*>(entry)(
-                   &g_armci.gate, static_cast<std::uint32_t>(ranks), why, sizeof why) == 0) {
-        return true;
-    }
-    std::fprintf(stderr, "grl: this rank is not protected: %s\n", why);
-    return false;
-}
-
 int begin(int status, MPI_Comm comm) {
     if (status != 0 || g_inits++ != 0) return status;
     const int ranks = armci_msg_nproc();
-    g_armci.outstanding.open(ranks);
+    outstanding()->open(ranks);
     g_armci.gate.ops = {finish, progress, nullptr};
-    int joined = secure_getenv(kLinePageEnv) != nullptr && join(ranks) ? 1 : 0;
+    int level = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&level);
+    int joined = join_step(g_armci.gate, ranks, level == MPI_THREAD_MULTIPLE) ? 1 : 0;
     // All or none: a rank without an agent would leave the others' fences waiting for ever.
     int all_joined = 0;
     PMPI_Allreduce(&joined, &all_joined, 1, MPI_INT, MPI_MIN, comm);
@@ -79,6 +59,6 @@ extern "C" int ARMCI_Finalize(void) {
         g_armci.gate.leave(&g_armci.gate, true);
     }
     const int status = PARMCI_Finalize();
-    g_armci.outstanding.close();
+    outstanding()->close();
     return status;
 }

@@ -9,12 +9,12 @@ extern "C" void ARMCI_Lock(int mutex, int proc) {
     if (gate.agent != nullptr && outstanding(*gate.slot) != 0) ARMCI_AllFence();
     const WaitingPass pass;
     PARMCI_Lock(mutex, proc);
-    add(gate.held, 1);  // before the pass ends: the exit lets a holder through
+    count(gate, gate.lead->held, 1U);  // before the pass ends: the exit lets a holder through
 }
 
 extern "C" void ARMCI_Unlock(int mutex, int proc) {
     const CompletionPass pass;
     PARMCI_Unlock(mutex, proc);
-    if (g_armci.gate.held.load(std::memory_order_relaxed) != 0)
-        add(g_armci.gate.held, std::uint32_t(-1));
+    Gate& gate = g_armci.gate;
+    if (gate.lead->held.load(std::memory_order_relaxed) != 0) count(gate, gate.lead->held, -1U);
 }

@@ -5,9 +5,14 @@
 // functions behind `slow_enter` and `slow_exit` (the agent library's) finish what is outstanding
 // and park the thread until the attempt is closed.
 //
-// Threads: one application thread passes the gate; the agent's thread reads `slot` and writes
-// `sealed` and `fenced`. The agent issues membarrier() between its store and its load, so the fast
-// path needs no fence instruction, only the compiler held to its order.
+// Several interposers may meet in a process (ARMCI's above MPI's). The first to join is the lead:
+// the agent knows its words only, the others follow it and share its slot. So a call that passes
+// one gate passes the others as nested, which neither stops nor counts.
+//
+// Threads: one application thread at a time passes the gate; the agent's thread reads `slot` and
+// writes `sealed` and `fenced`. The agent issues membarrier() between its store and its load, so
+// the fast path needs no fence instruction, only the compiler held to its order. Where many threads
+// may call at once (`threaded`), the agent library's functions count them with atomic additions.
 //
 // No C++ runtime: this header is compiled into C and Fortran programs. Without an agent the gate
 // points at its own open word and spare slot and lets everything through.
@@ -21,7 +26,7 @@
 
 namespace grl {
 
-inline constexpr std::uint32_t kGateVersion = 1;
+inline constexpr std::uint32_t kGateVersion = 2;
 
 // What the agent library needs from the interposer. The application's thread calls them.
 struct GateOps {
@@ -31,28 +36,37 @@ struct GateOps {
 };
 
 struct Gate {
-    constexpr Gate() : shut(&open), slot(&spare) {}
+    constexpr Gate() : shut(&open), slot(&spare), lead(this) {}
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
     std::uint32_t version = kGateVersion;
     const std::atomic<std::uint32_t>* shut;  // the page's word, or `open`
     RankSlot* slot;                          // the page's slot, or `spare`
+    bool threaded = false;  // set by the interposer before it joins; the lead's counts for all
+
+    Gate* lead;            // the gate that joined first: its words below are in use
+    Gate* next = nullptr;  // gates that follow, from the lead on
 
     // Set by the agent library; null without it.
     LinePage* page = nullptr;
     void* agent = nullptr;
     void (*slow_enter)(Gate*, CallClass) = nullptr;
     void (*slow_exit)(Gate*) = nullptr;
+    // In place of the fast path where `threaded`. Enter: is this the thread's outermost call?
+    bool (*thread_enter)(Gate*, CallClass) = nullptr;
+    void (*thread_exit)(Gate*, CallClass, bool outermost) = nullptr;
     // Ends the agent and opens the gate for good. `agreed`: all ranks of the step leave, and the
-    // call returns when all have; otherwise this rank withdraws by itself. Blocks.
+    // call returns when all have; otherwise this rank withdraws by itself. Blocks. A follower's
+    // leave only lets go of the lead.
     void (*leave)(Gate*, bool agreed) = nullptr;
 
     GateOps ops{};  // set by the interposer before it joins
 
-    // Written by the application's thread.
-    alignas(64) std::atomic<std::uint32_t> held{0};  // mutexes it holds
+    // Written by the application's threads.
+    alignas(64) std::atomic<std::uint32_t> held{0};  // mutexes the process holds
     std::atomic<std::uint32_t> crossings{0};         // the agent waits here while the gate is shut
+    std::atomic<std::uint32_t> active{0};  // `threaded`: threads in one-sided or completing calls
 
     // Written by the agent's thread.
     alignas(64) std::atomic<std::uint32_t> sealed{0};  // attempt in which nobody passes any more
@@ -70,6 +84,15 @@ inline void add(std::atomic<std::uint32_t>& counter, std::uint32_t n) {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
+// For counters of a gate, whatever its threads.
+template <class Word>
+void count(const Gate& gate, std::atomic<Word>& counter, Word n) {
+    if (gate.threaded) [[unlikely]]
+        counter.fetch_add(n, std::memory_order_relaxed);
+    else
+        add(counter, n);
+}
+
 inline void set_call(RankSlot& slot, CallClass call) {
     slot.call.store(static_cast<std::uint32_t>(call), std::memory_order_release);
 }
@@ -78,12 +101,16 @@ inline void set_call(RankSlot& slot, CallClass call) {
 // other's business: it neither stops nor counts.
 class GatePass {
   public:
-    [[gnu::always_inline]] GatePass(Gate& gate, CallClass call) : gate_(gate) {
+    [[gnu::always_inline]] GatePass(Gate& gate, CallClass call) : gate_(gate), call_(call) {
+        if (gate.threaded) [[unlikely]] {
+            outermost_ = gate.thread_enter(&gate, call);
+            return;
+        }
         RankSlot& slot = *gate.slot;
         outermost_ = slot.call.load(std::memory_order_relaxed) == 0;
         if (!outermost_) return;
         // Counted before the class is stored: whoever sees the class sees the operation.
-        if (call == CallClass::one_sided) add(slot.issued, 1);
+        if (call == CallClass::one_sided) add(slot.issued, std::uint64_t{1});
         set_call(slot, call);
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (gate.shut->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -91,6 +118,10 @@ class GatePass {
     }
 
     [[gnu::always_inline]] ~GatePass() {
+        if (gate_.threaded) [[unlikely]] {
+            gate_.thread_exit(&gate_, call_, outermost_);
+            return;
+        }
         if (!outermost_) return;
         set_call(*gate_.slot, CallClass::none);
         std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -105,11 +136,12 @@ class GatePass {
 
     // Operations of this rank known complete at their targets.
     void complete(std::uint64_t n) const {
-        if (outermost_) add(gate_.slot->completed, n);
+        if (outermost_) count(gate_, gate_.slot->completed, n);
     }
 
   private:
     Gate& gate_;
+    const CallClass call_;
     bool outermost_;
 };
 
@@ -120,8 +152,9 @@ inline std::uint64_t outstanding(const RankSlot& slot) {
 }
 
 // The agent library's one entry, for dlsym. Joins this process to its step's line page and starts
-// the agent's thread. `ranks`: how many take part in the communication; it must be all of the step.
-// Returns 0, or -1 with one line in `why`; then the gate stays open and nothing was begun.
+// the agent's thread; where that has been done for another gate, this one follows that. `ranks`:
+// how many take part in the communication; it must be all of the step. Returns 0, or -1 with one
+// line in `why`; then the gate stays open and nothing was begun.
 inline constexpr const char* kJoinSymbol = "grl_agent_join";
 using JoinFunction = int(Gate* gate, std::uint32_t ranks, char* why, std::size_t why_bytes);
 

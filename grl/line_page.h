@@ -54,6 +54,7 @@ enum class CallClass : std::uint32_t {
     waiting = 3,     // a collective, ARMCI_Lock: returns only when peers act
     local = 4,       // touches no peer
     parked = 5,      // at the gate
+    threads = 6,     // several threads may be in calls: the gate counts them
 };
 
 struct alignas(64) RankSlot {

@@ -54,11 +54,10 @@ std::string Agent::start() {
                std::to_string(slot_.pid.load(std::memory_order_relaxed));
     slot_.rank.store(fence_->rank(), std::memory_order_relaxed);
     slot_.pid.store(getpid(), std::memory_order_relaxed);
-    gate_.page = &page_;
-    gate_.slow_enter = slow_enter;
-    gate_.slow_exit = slow_exit;
-    gate_.slot = &slot_;
-    gate_.shut = &page_.shut;
+    slot_.call.store(
+        static_cast<std::uint32_t>(gate_.threaded ? CallClass::threads : CallClass::none),
+        std::memory_order_relaxed);
+    connect(gate_);
     std::string error = start_thread(thread_, run, this);
     if (!error.empty()) {
         disconnect(gate_);
@@ -227,9 +226,44 @@ void Agent::leave(bool agreed) {
     disconnect(gate_);
 }
 
-void Agent::disconnect(Gate& gate) {
+void Agent::connect(Gate& gate) {
+    gate.page = &page_;
+    gate.slow_enter = slow_enter;
+    gate.slow_exit = slow_exit;
+    gate.thread_enter = thread_enter;
+    gate.thread_exit = thread_exit;
+    gate.slot = &slot_;
+    gate.shut = &page_.shut;
+}
+
+void Agent::follow(Gate& gate) {
+    gate.lead = &gate_;
+    gate.threaded = gate_.threaded;
+    gate.next = gate_.next;
+    gate_.next = &gate;
+    connect(gate);
+}
+
+void Agent::unfollow(Gate& gate) {
+    for (Gate* before = &gate_; before != nullptr; before = before->next)
+        if (before->next == &gate) before->next = gate.next;
+    reset(gate);
+}
+
+void Agent::disconnect(Gate& lead) {
+    for (Gate* gate = &lead; gate != nullptr;) {
+        Gate* const next = gate->next;
+        reset(*gate);
+        gate = next;
+    }
+}
+
+void Agent::reset(Gate& gate) {
     gate.shut = &gate.open;
     gate.slot = &gate.spare;
+    gate.threaded = false;
+    gate.lead = &gate;
+    gate.next = nullptr;
     gate.agent = nullptr;
     gate.leave = nullptr;
 }

@@ -33,12 +33,18 @@ class Agent {
     // `agreed` until all ranks of the step have called it, polling the transport meanwhile.
     void leave(bool agreed);
 
-    // In a fork's child, which has no agent: lets everything through and touches no page.
-    static void disconnect(Gate& gate);
+    // A further gate of this process, which passes with the first from here on, and lets go again.
+    void follow(Gate& gate);
+    void unfollow(Gate& gate);
+
+    // In a fork's child, which has no agent: the gates let everything through and touch no page.
+    static void disconnect(Gate& lead);
 
   private:
     enum Ending : std::uint32_t { kStay = 0, kAgreed = 1, kWithdraw = 2 };
 
+    void connect(Gate& gate);
+    static void reset(Gate& gate);
     static void* run(void* self);
     void serve_attempts();
     void serve(std::uint32_t attempt);

@@ -6,7 +6,8 @@
 // is before that point, and the agent's load sees an active class and waits for it; or the thread's
 // loads are after it, see the gate shut (a holder: sealed), and it parks. The first barrier settles
 // this for threads that hold no mutex, the second for those that do. The seal needs no undoing: it
-// names the attempt and is void when the master has closed that.
+// names the attempt and is void when the master has closed that. Where many threads may call, the
+// counter `active` stands for the class; their additions are full fences themselves.
 #include "pmix_hooks/drain.h"
 
 #include <linux/membarrier.h>
@@ -34,6 +35,10 @@ void barrier() {
 }
 
 CallClass call_of(const Gate& gate) {
+    // Threads that are in other calls than these hold nothing up.
+    if (gate.threaded)
+        return gate.active.load(std::memory_order_seq_cst) != 0 ? CallClass::one_sided
+                                                                : CallClass::none;
     return static_cast<CallClass>(gate.slot->call.load(std::memory_order_acquire));
 }
 
@@ -49,7 +54,7 @@ bool settled(const Gate& gate, CallClass call) {
     return gate.held.load(std::memory_order_acquire) == 0;
 }
 
-Quiet count(const Gate& gate) {
+Quiet tally(const Gate& gate) {
     Quiet quiet;
     quiet.issued = gate.slot->issued.load(std::memory_order_acquire);
     quiet.completed = std::min(quiet.issued, gate.slot->completed.load(std::memory_order_acquire));
@@ -90,7 +95,7 @@ Quiet drain(Gate& gate, std::uint32_t attempt) {
             barrier();
             continue;  // what the thread does from here on stays so
         }
-        if (sealed && (late || !active(call))) return count(gate);
+        if (sealed && (late || !active(call))) return tally(gate);
         watch.wait(gate.crossings, seen, Reach::process, std::min(deadline - now, kLongestWait));
     }
 }

@@ -1,5 +1,6 @@
-// The library's one entry: joins the process to its step. One agent per process; its host, the
-// communication library's init, gives it no other place than a static one.
+// The library's one entry: joins the process to its step. One agent per process, whichever of its
+// gates comes first; its host, the communication library's init, gives it no other place than a
+// static one.
 #include <pthread.h>
 
 #include <cstdio>
@@ -12,7 +13,8 @@ namespace grl {
 namespace {
 
 Agent* g_agent = nullptr;  // never destroyed by exit handlers: its thread would outlive it
-Gate* g_gate = nullptr;
+Gate* g_gate = nullptr;    // the lead
+std::uint32_t g_ranks = 0;
 
 std::string slot_index(const LinePage& page, std::uint32_t& index) {
     const char* text = secure_getenv("SLURM_LOCALID");
@@ -27,6 +29,7 @@ std::string slot_index(const LinePage& page, std::uint32_t& index) {
 
 void leave(Gate* gate, bool agreed) {
     auto* agent = static_cast<Agent*>(gate->agent);
+    if (gate != g_gate) return agent->unfollow(*gate);
     agent->leave(agreed);
     g_gate = nullptr;
     g_agent = nullptr;
@@ -40,19 +43,30 @@ void forget_in_child() {
     g_agent = nullptr;
 }
 
+std::string all_must(std::uint32_t ranks, std::uint32_t step_ranks) {
+    return std::to_string(ranks) + " ranks communicate, but the step has " +
+           std::to_string(step_ranks) + "; all must take part";
+}
+
+std::string follow(Gate* gate, std::uint32_t ranks) {
+    if (ranks != g_ranks) return all_must(ranks, g_ranks);
+    g_agent->follow(*gate);
+    gate->agent = g_agent;
+    gate->leave = leave;
+    return {};
+}
+
 std::string join(Gate* gate, std::uint32_t ranks) {
     if (gate->version != kGateVersion)
         return "the program was linked with another version of libgrl_armci.a; link it again";
-    if (g_agent != nullptr) return "this process has joined already";
+    if (g_agent != nullptr) return follow(gate, ranks);
     std::string why;
     LinePage* page = map_line_page(secure_getenv(kLinePageEnv), why);
     if (page == nullptr) return why;
     std::uint32_t index = 0;
     why = slot_index(*page, index);
     if (!why.empty()) return why;
-    if (ranks != page->step_ranks)
-        return std::to_string(ranks) + " ranks communicate, but the step has " +
-               std::to_string(page->step_ranks) + "; all must take part";
+    if (ranks != page->step_ranks) return all_must(ranks, page->step_ranks);
     std::unique_ptr<Fence> fence = make_pmix_fence(why);
     if (fence == nullptr) return why;
     if (fence->ranks() != page->step_ranks)
@@ -65,6 +79,7 @@ std::string join(Gate* gate, std::uint32_t ranks) {
     if (at_fork != 0) return "pthread_atfork failed";
     g_agent = agent.release();
     g_gate = gate;
+    g_ranks = ranks;
     gate->agent = g_agent;
     gate->leave = leave;
     return {};

@@ -41,6 +41,8 @@ const char* describe(CallClass call) {
             return "in a local call";
         case CallClass::parked:
             return "parked";
+        case CallClass::threads:
+            return "in one of its threads";
     }
     return "?";
 }

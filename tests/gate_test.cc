@@ -69,7 +69,7 @@ TEST(Gate, FinishesWhatIsOutstandingBeforeItParks) {
     Caller caller(rank);
     caller.begin(CallClass::completion);
     ASSERT_TRUE(eventually([&] { return caller.inside.load(); }));
-    add(rank.slot->issued, 3);
+    add(rank.slot->issued, std::uint64_t{3});
     node.open();
     std::this_thread::sleep_for(kAWhile);
     EXPECT_EQ(rank.state(), RankState::draining);
@@ -212,8 +212,8 @@ TEST(Gate, ARankThatGetsAMutexWhileSealedParksWithIt) {
 
 TEST(Gate, AnAwayRanksOperationsCountAsDeferred) {
     Node node(2);
-    add(node.ranks[1].slot->issued, 5);
-    add(node.ranks[1].slot->completed, 3);
+    add(node.ranks[1].slot->issued, std::uint64_t{5});
+    add(node.ranks[1].slot->completed, std::uint64_t{3});
     node.open();
     ASSERT_TRUE(eventually([&] { return node.proven(); }));
     EXPECT_EQ(node.page->proof.issued, 5u);

@@ -98,7 +98,7 @@ inline bool eventually(const std::function<bool()>& condition,
 
 class Node {
   public:
-    explicit Node(std::uint32_t n, milliseconds grace = milliseconds(10'000))
+    explicit Node(std::uint32_t n, milliseconds grace = milliseconds(10'000), bool threaded = false)
         : memory_(std::make_unique<Memory[]>(line_page_bytes(n) / sizeof(Memory) + 1)),
           fences(n),
           ranks(n) {
@@ -111,6 +111,7 @@ class Node {
             Rank& rank = ranks[r];
             rank.slot = new (slots_of(page) + r) RankSlot{};
             rank.gate->ops = {finish, poll, &rank};
+            rank.gate->threaded = threaded;
             rank.agent = std::make_unique<Agent>(*page, r, *rank.gate,
                                                  std::make_unique<FakeFence>(fences, r));
             const std::string error = rank.agent->start();

@@ -1,0 +1,52 @@
+// The preload's one static context, and how an MPI call passes its gate.
+#pragma once
+
+#include "armci_patch/guarded.h"
+#include "armci_patch/mpi_real.h"
+#include "armci_patch/windows.h"
+#include "grl/gate.h"
+
+namespace grl {
+
+struct MpiInterposer {
+    Gate gate;
+    Guarded<Windows> windows;
+};
+
+extern MpiInterposer g_mpi;
+
+inline Guarded<Windows>::Access windows() {
+    return g_mpi.windows(g_mpi.gate);
+}
+
+class MpiPass : public GatePass {
+  public:
+    [[gnu::always_inline]] explicit MpiPass(CallClass call) : GatePass(g_mpi.gate, call) {}
+};
+
+// A call that begins a one-sided operation; counted as outstanding when it has returned.
+class RmaPass : public MpiPass {
+  public:
+    [[gnu::always_inline]] RmaPass(Windows::Sort sort, MPI_Win win, int target)
+        : MpiPass(CallClass::one_sided), sort_(sort), win_(win), target_(target) {}
+    [[gnu::always_inline]] ~RmaPass() {
+        if (outermost()) windows()->began(sort_, Windows::key(win_), target_);
+    }
+
+  private:
+    const Windows::Sort sort_;
+    const MPI_Win win_;
+    const int target_;
+};
+
+}  // namespace grl
+
+// Both names are one function: Fortran's entry points and other interposers call the second.
+#define GRL_MPI_FUNCTION(name, parameters)                           \
+    extern "C" int PMPI_##name parameters                            \
+        __attribute__((alias("MPI_" #name), visibility("default"))); \
+    extern "C" int MPI_##name parameters
+
+#define GRL_MPI_FIND(name)                   \
+    if (g_real.name == nullptr) [[unlikely]] \
+    find_real_mpi(__builtin_return_address(0))

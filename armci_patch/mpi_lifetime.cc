@@ -1,0 +1,81 @@
+// MPI's init and finalize: join the step's agent after the library is up, leave before it goes
+// down.
+#include <cstdio>
+#include <cstdlib>
+
+#include "armci_patch/join_step.h"
+#include "armci_patch/mpi_interposer.h"
+
+using namespace grl;
+
+namespace grl {
+constinit MpiInterposer g_mpi;
+}
+
+namespace {
+
+template <class Handle>
+Handle handle_of(Windows::Key key) {
+    return (Handle)key;  // NOLINT: pointer or number
+}
+
+void finish(void*) {
+    const std::uint64_t completed = windows()->finish(
+        [](Windows::Key win) { g_real.Win_flush_all(handle_of<MPI_Win>(win)); },
+        [](Windows::Key win, int rank) { g_real.Win_flush(rank, handle_of<MPI_Win>(win)); });
+    count(g_mpi.gate, g_mpi.gate.slot->completed, completed);
+}
+
+void progress(void*) {
+    int flag = 0;
+    g_real.Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, g_real.world, &flag, MPI_STATUS_IGNORE);
+}
+
+void begin() {
+    if (!g_real.whole) {
+        if (secure_getenv(kLinePageEnv) != nullptr)
+            std::fprintf(stderr,
+                         "grl: this rank is not protected: libgrl_mpi.so is not for its MPI\n");
+        return;
+    }
+    int ranks = 0;
+    int level = MPI_THREAD_SINGLE;
+    g_real.Comm_size(g_real.world, &ranks);
+    g_real.Query_thread(&level);
+    windows()->open(ranks);
+    g_mpi.gate.ops = {finish, progress, nullptr};
+    int joined = join_step(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE) ? 1 : 0;
+    // All or none: a rank without an agent would leave the others' fences waiting for ever.
+    int all_joined = 0;
+    g_real.Allreduce(&joined, &all_joined, 1, g_real.integer, g_real.minimum, g_real.world);
+    if (joined != 0 && all_joined == 0) g_mpi.gate.leave(&g_mpi.gate, false);
+}
+
+}  // namespace
+
+GRL_MPI_FUNCTION(Init, (int* argc, char*** argv)) {
+    GRL_MPI_FIND(Init);
+    const int status = g_real.Init(argc, argv);
+    if (status == MPI_SUCCESS) begin();
+    return status;
+}
+
+GRL_MPI_FUNCTION(Init_thread, (int* argc, char*** argv, int required, int* provided)) {
+    GRL_MPI_FIND(Init_thread);
+    const int status = g_real.Init_thread(argc, argv, required, provided);
+    if (status == MPI_SUCCESS) begin();
+    return status;
+}
+
+GRL_MPI_FUNCTION(Finalize, (void)) {
+    GRL_MPI_FIND(Finalize);
+    if (g_mpi.gate.leave != nullptr) {
+        {
+            const MpiPass pass(CallClass::waiting);
+            g_real.Barrier(g_real.world);  // all ranks are here before any leaves
+        }
+        g_mpi.gate.leave(&g_mpi.gate, true);
+    }
+    windows()->close();
+    return g_real.Finalize();
+}
