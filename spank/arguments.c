@@ -16,6 +16,12 @@ static bool read_path(const char* value, void* field) {
     return true;
 }
 
+static bool read_path_or_none(const char* value, void* field) {
+    if (strcmp(value, "none") != 0) return read_path(value, field);
+    *(const char**)field = "";
+    return true;
+}
+
 static bool parse_number(const char* text, unsigned least, unsigned most, unsigned* number) {
     if (!isdigit((unsigned char)text[0]) || strlen(text) > 9) return false;
     char* end = NULL;
@@ -56,6 +62,7 @@ static const struct {
     {"munge_socket", read_path, offsetof(struct grl_arguments, munge_socket), "an absolute path"},
     {"master", read_path, offsetof(struct grl_arguments, master), "an absolute path"},
     {"agent", read_path, offsetof(struct grl_arguments, agent), "an absolute path"},
+    {"mpi", read_path_or_none, offsetof(struct grl_arguments, mpi), "an absolute path or none"},
     {"log", read_path, offsetof(struct grl_arguments, log), "an absolute path"},
     {"deadline", read_deadline, offsetof(struct grl_arguments, deadline_s), "1 to 60 seconds"},
     {"tree_width", read_width, offsetof(struct grl_arguments, tree_width),
@@ -86,6 +93,7 @@ bool grl_arguments_parse(int count, char* const arguments[], struct grl_argument
     struct grl_arguments all = {
         .master = GRL_MASTER_PATH,
         .agent = GRL_AGENT_PATH,
+        .mpi = GRL_MPI_PATH,
         .log = GRL_MASTER_LOG,
         .site_wish = {.answer = GRL_UNSET},
         .deadline_s = 5,

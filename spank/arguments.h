@@ -21,6 +21,7 @@ struct grl_arguments {
     const char* munge_socket;  /* NULL: MUNGE's own */
     const char* master;        /* path of grl-master */
     const char* agent;         /* path of libgrl_agent.so */
+    const char* mpi;           /* path of libgrl_mpi.so; empty: MPI calls do not pass a gate */
     const char* log;           /* path of the masters' log file */
     struct grl_wish site_wish; /* default= */
     unsigned deadline_s;       /* for a check, and for a master to be ready */

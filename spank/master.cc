@@ -15,9 +15,9 @@ constexpr Milliseconds kStatePause{50};
 // Less than the coordinator waits for an answer past the limit.
 constexpr std::uint32_t kVictimsWait_ms = 200;
 // How long a call that goes on, or a mutex that is held, may hold silence up before the operations
-// count as deferred: long for a call, short against the limit.
-// A call that is answered at all is answered sooner; one to a peer that computes is not worth more.
-constexpr std::int64_t kGrace_ns = 5'000'000;
+// count as deferred. A call that is answered at all is mostly answered sooner; one to a peer that
+// computes is not worth more.
+constexpr std::int64_t kGrace_ns = 2'000'000;
 
 std::int64_t realtime_ns() {
     timespec now{};

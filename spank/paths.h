@@ -14,6 +14,7 @@
 
 #define GRL_MASTER_PATH GRL_PKGLIBEXECDIR "/grl-master"
 #define GRL_AGENT_PATH GRL_PKGLIBDIR "/libgrl_agent.so"
+#define GRL_MPI_PATH GRL_PKGLIBDIR "/libgrl_mpi.so"
 #define GRL_MASTER_LOG GRL_LOGDIR "/master.log"
 
 #endif

@@ -1,4 +1,6 @@
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "spank/plugin.h"
 
@@ -18,6 +20,18 @@ void grl_environment_fence(spank_t spank, const struct grl_arguments* arguments,
         spank_setenv(spank, "SLURM_PMIX_DIRECT_CONN", "true", 1);
 }
 
+/* Behind what the user preloads: a profiler's functions call MPI's by their second names, which are
+ * the preload's, too. Where that library is not, the loader would complain in every process. */
+static void preload(spank_t spank, const char* library) {
+    if (library == NULL || access(library, R_OK) != 0) return;
+    char list[4096];
+    const spank_err_t found = spank_getenv(spank, "LD_PRELOAD", list, (int)sizeof list);
+    size_t used = found == ESPANK_SUCCESS ? strlen(list) : 0;
+    if (found == ESPANK_NOSPACE || used + 1 + strlen(library) >= sizeof list) return;
+    snprintf(list + used, sizeof list - used, "%s%s", used != 0 ? ":" : "", library);
+    spank_setenv(spank, "LD_PRELOAD", list, 1);
+}
+
 void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
                              const char* page) {
     /* OpenMPI's other one-sided components fail in MPI_Win_allocate between nodes over TCP; and
@@ -27,6 +41,7 @@ void grl_environment_protect(spank_t spank, const struct grl_arguments* argument
     spank_setenv(spank, "OMPI_MCA_mpi_yield_when_idle", "1", 0);
     spank_setenv(spank, AGENT_LIBRARY_ENV, arguments->agent, 1);
     spank_setenv(spank, LINE_PAGE_ENV, page, 1);
+    preload(spank, arguments->mpi);
 }
 
 /* An outer step's page is not this step's. */

@@ -91,7 +91,7 @@ TEST_F(Arguments, HaveDefaults) {
 
 TEST_F(Arguments, AreAllRead) {
     ASSERT_TRUE(parse({"coordinator=ctl:7410", "default=120", "munge_socket=/m", "master=/a/b",
-                       "agent=/c", "log=/d", "deadline=9", "tree_width=16"}))
+                       "agent=/c", "mpi=/e", "log=/d", "deadline=9", "tree_width=16"}))
         << why;
     EXPECT_STREQ(read.coordinator, "ctl:7410");
     EXPECT_EQ(read.site_wish.answer, GRL_YES);
@@ -99,6 +99,7 @@ TEST_F(Arguments, AreAllRead) {
     EXPECT_STREQ(read.munge_socket, "/m");
     EXPECT_STREQ(read.master, "/a/b");
     EXPECT_STREQ(read.agent, "/c");
+    EXPECT_STREQ(read.mpi, "/e");
     EXPECT_STREQ(read.log, "/d");
     EXPECT_EQ(read.deadline_s, 9U);
     EXPECT_EQ(read.tree_width, 16U);
@@ -113,10 +114,11 @@ TEST_F(Arguments, UnknownOnesAreNamed) {
 }
 
 TEST_F(Arguments, BadValuesAreNamedWithWhatIsWanted) {
-    for (const char* bad : {"coordinator", "coordinator=", "coordinator=ctl", "coordinator=:7410",
-                            "coordinator=ctl:0", "coordinator=ctl:65536", "coordinator=ctl:7x",
-                            "default=", "default=often", "munge_socket=m", "master=grl-master",
-                            "deadline=0", "deadline=61", "deadline=-1", "tree_width=1", "agent="}) {
+    for (const char* bad :
+         {"coordinator", "coordinator=", "coordinator=ctl", "coordinator=:7410",
+          "coordinator=ctl:0", "coordinator=ctl:65536", "coordinator=ctl:7x",
+          "default=", "default=often", "munge_socket=m", "master=grl-master", "deadline=0",
+          "deadline=61", "deadline=-1", "tree_width=1", "agent=", "mpi=e"}) {
         EXPECT_FALSE(parse({bad})) << bad;
         EXPECT_NE(strstr(why, "wanted"), nullptr) << why;
     }

@@ -2,7 +2,7 @@
 # The guests' read-only root disk, from the Debian packages of this machine.
 
 IMAGE=$LAB/image
-IMAGE_GRL_FILES=(/usr/libexec/grl/grl-master "$LIBDIR/grl/spank_grl.so" "$LIBDIR/grl/libgrl_agent.so")
+IMAGE_GRL_FILES=(/usr/libexec/grl/grl-master "$LIBDIR"/grl/{spank_grl,libgrl_agent,libgrl_mpi}.so)
 IMAGE_COMMANDS=(
     /usr/bin/{bash,munge,sbatch,scancel,scontrol,setpriv,sinfo,socat,squeue,srun}
     /usr/sbin/{munged,slurmd,slurmstepd}
