@@ -102,9 +102,13 @@ void Control::checkpoint(const Peer& peer, const json::object& body, Asker asker
     }
     log_info("uid " + std::to_string(peer.uid) + " asks for a line of job " +
              std::to_string(question->job));
-    lines_.request(question->job,
-                   {[asker](const LineReport& report) { asker->progress(report); },
-                    [asker](const Result<LineReport>& outcome) { asker->result(outcome); }});
+    Watcher<LineReport> watcher{
+        [asker](const LineReport& report) { asker->progress(report); },
+        [asker](const Result<LineReport>& outcome) { asker->result(outcome); }};
+    if (question->rehearsal)
+        lines_.rehearse(question->job, std::move(watcher));
+    else
+        lines_.request(question->job, std::move(watcher));
 }
 
 void Control::list(const Peer&, const json::object& body, Asker asker) {

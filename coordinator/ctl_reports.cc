@@ -68,11 +68,14 @@ std::string guests_text(const LineReport& r, const Manifest* manifest) {
     return table.text();
 }
 
-std::string proof_text(const Proof& p) {
-    if (p.ranks == 0) return "";
-    return "silence   " + std::to_string(p.ranks) + " ranks: " + std::to_string(p.issued) +
+std::string counts_text(const Proof& p) {
+    return std::to_string(p.ranks) + " ranks: " + std::to_string(p.issued) +
            " operations issued, " + std::to_string(p.completed) + " completed, " +
-           std::to_string(p.deferred) + " deferred\n";
+           std::to_string(p.deferred) + " deferred";
+}
+
+std::string proof_text(const Proof& p) {
+    return p.ranks == 0 ? "" : "silence   " + counts_text(p) + "\n";
 }
 
 std::string times_text(const LineReport& r) {
@@ -149,6 +152,11 @@ std::string show_text(const ShownLine& shown) {
 
 std::string line_text(const LineReport& r) {
     return head_text(r) + times_text(r) + proof_text(r.proof) + "\n" + guests_text(r, nullptr);
+}
+
+std::string rehearsal_text(const LineReport& r) {
+    return "silent after " + ms_text(r.drain_ms) + " ms, on after " + ms_text(r.pause_ms) +
+           " ms more; " + counts_text(r.proof) + "\n";
 }
 
 std::string restore_text(const RestoreReport& r) {

@@ -10,7 +10,8 @@ namespace grl::coordinator {
 std::string status_text(const StatusReport& report);
 std::string list_text(const LineReports& reports);
 std::string show_text(const ShownLine& shown);
-std::string line_text(const LineReport& report);  // how a line that was asked for went
+std::string line_text(const LineReport& report);       // how a line that was asked for went
+std::string rehearsal_text(const LineReport& report);  // in one line
 std::string restore_text(const RestoreReport& report);
 std::string verify_text(LineId id, const VerifiedLine& verified);
 

@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <iostream>
 #include <optional>
+#include <thread>
 
+#include "coordinator/clock.h"
 #include "coordinator/ctl_client.h"
 #include "coordinator/ctl_progress.h"
 #include "coordinator/ctl_reports.h"
@@ -26,6 +28,8 @@ struct Words {  // what was said on the command line
     bool as_json = false;
     std::vector<std::string> given;  // behind the verb
     std::optional<std::uint32_t> line;
+    std::uint32_t times = 1;
+    std::uint32_t every_ms = 1000;
 };
 
 Error misuse(const std::string& why) {
@@ -84,6 +88,20 @@ Result<int> answer(const Words& words, const Question& question, Text text) {
     return 0;
 }
 
+int say(const Error& error, bool as_json) {
+    if (as_json) {
+        const json::object body = {{"kind", static_cast<int>(error.kind)},
+                                   {"what", error.what},
+                                   {"where", error.where},
+                                   {"why", error.why}};
+        std::cout << json::serialize(json::object{{"error", body}}) << "\n";
+    } else {
+        std::cout.flush();
+        std::cerr << (error.what == "grlctl" ? "" : "grlctl: ") << error.text() << "\n";
+    }
+    return static_cast<int>(error.kind);
+}
+
 // ---- the verbs ----
 
 Result<int> status(const Words& w) {
@@ -94,6 +112,31 @@ Result<int> checkpoint(const Words& w) {
     auto job = number_of(w.given[0], "job");
     if (!job) return job.error();
     return answer<LineReport>(w, CheckpointJob{*job}, line_text);
+}
+
+// Goes on over rehearsals that fail: the job may be ready the next time. Ends with the job.
+Result<int> rehearse(const Words& w) {
+    auto job = number_of(w.given[0], "job");
+    if (!job) return job.error();
+    CtlClient client(w.coordinator);
+    std::optional<Error> last;
+    auto due = Steady::now();
+    for (std::uint32_t i = 0; i < w.times; ++i) {
+        std::this_thread::sleep_until(due);
+        due = std::max(Steady::now(), due + Milliseconds(w.every_ms));
+        auto body = client.ask(CheckpointJob{*job, true}, {});
+        auto report = body ? from_json<LineReport>(*body, "the answer") : body.error();
+        if (report) {
+            std::cout << (w.as_json ? json::serialize(*body) + "\n" : rehearsal_text(*report))
+                      << std::flush;
+            continue;
+        }
+        last = report.error();
+        if (last->kind != ErrorKind::failed && last->kind != ErrorKind::refused) break;
+        if (i + 1 < w.times) say(*last, w.as_json);
+    }
+    if (last) return *last;
+    return 0;
 }
 
 Result<int> list(const Words& w) {
@@ -155,6 +198,8 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"status", "", 0, 0, status, "hosts, guests and protected jobs"},
     {"checkpoint", "JOB", 1, 1, checkpoint, "take a line and wait until it is committed"},
+    {"rehearse", "JOB", 1, 1, rehearse,
+     "bring the job to silence and let it go on; --times, --every"},
     {"list", "[JOB]", 0, 1, list, "lines, committed and aborted"},
     {"show", "JOB/LINE", 1, 1, show, "phases, guests and proof of silence of a line"},
     {"restore", "JOB", 1, 1, restore, "go back to the last line, or to --line N"},
@@ -186,20 +231,6 @@ Result<int> run(const Verb& verb, const Words& words) {
     return verb.run(words);
 }
 
-int say(const Error& error, bool as_json) {
-    if (as_json) {
-        const json::object body = {{"kind", static_cast<int>(error.kind)},
-                                   {"what", error.what},
-                                   {"where", error.where},
-                                   {"why", error.why}};
-        std::cout << json::serialize(json::object{{"error", body}}) << "\n";
-    } else {
-        std::cout.flush();
-        std::cerr << (error.what == "grlctl" ? "" : "grlctl: ") << error.text() << "\n";
-    }
-    return static_cast<int>(error.kind);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -213,7 +244,10 @@ int main(int argc, char** argv) {
                         "the coordinator's address for the cluster")(
         "json", "print one JSON object")("line", options::value<std::uint32_t>()->value_name("N"),
                                          "restore: go back to this line")(
-        "version", "print the release")("help", "print this");
+        "times", options::value(&words.times)->value_name("N"), "rehearse: so often")(
+        "every", options::value(&words.every_ms)->value_name("MS"),
+        "rehearse: begin one every MS milliseconds")("version", "print the release")("help",
+                                                                                     "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());
     options::positional_options_description positions;

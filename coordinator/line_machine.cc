@@ -66,6 +66,7 @@ constexpr std::array kTransitions = {
 
     // An image that fails here waits for `images`: the job's release comes first.
     Row{S::release, E::all_released, S::images},
+    Row{S::release, E::rehearsed, S::done},
     Row{S::release, E::failed, S::undo},
     Row{S::release, E::timeout, S::undo},
     Row{S::release, E::bridge_lost, S::undo},

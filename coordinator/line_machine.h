@@ -7,6 +7,9 @@
 //      │          └──────────────────────┼─────────► discard ◄────────┴──────────┘
 //      └─────────────────────────────────┴────► aborted ◄┘
 //
+// A rehearsal is a line without bridges: prepare, freeze and capture have nobody to ask, and it
+// goes from `release` to `done`.
+//
 // undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
 // discard  the job runs: bridges drop their part of the line
 // erase    a manifest may stand: it goes before the images do
@@ -56,6 +59,7 @@ enum class LineEvent {
     all_frozen,
     all_captured,
     all_released,
+    rehearsed,  // all_released of a rehearsal
     all_durable,
     manifest_written,
     all_undone,    // everyone who can has undone his part
@@ -67,8 +71,8 @@ enum class LineEvent {
     cancel,        // from outside: shutdown, restore
 };
 BOOST_DESCRIBE_ENUM(LineEvent, admitted, all_prepared, all_silent, all_frozen, all_captured,
-                    all_released, all_durable, manifest_written, all_undone, failed, timeout,
-                    bridge_lost, master_lost, image_failed, cancel)
+                    all_released, rehearsed, all_durable, manifest_written, all_undone, failed,
+                    timeout, bridge_lost, master_lost, image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {

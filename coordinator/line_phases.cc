@@ -27,6 +27,7 @@ void LineRun::prepare() {
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
         ask<Done>(key_of(h), h.channel, message, {});
     }
+    if (order_.hosts.empty()) fire(when_all_);
 }
 
 void LineRun::drain() {
@@ -55,6 +56,7 @@ void LineRun::freeze() {
             for (const GuestFrozen& g : f.guests) record_.frozen(g);
         });
     }
+    if (order_.hosts.empty()) fire(when_all_);
 }
 
 void LineRun::capture() {
@@ -65,9 +67,15 @@ void LineRun::capture() {
                               for (const GuestCaptured& g : c.guests) record_.captured(g);
                           });
     }
+    if (order_.hosts.empty()) fire(when_all_);
 }
 
 void LineRun::release() {
+    if (order_.rehearsal) {
+        when_all_ = LineEvent::rehearsed;
+        for (const LineMember& m : order_.members) release_member(m, false);
+        return;
+    }
     when_all_ = LineEvent::all_released;
     for (const LineMember& m : order_.members) awaited_.insert(key_of(m));
     for (const LineHost& h : order_.hosts) {
@@ -149,21 +157,24 @@ void LineRun::discard() {
     when_all_ = LineEvent::all_undone;
     for (const LineHost& h : order_.hosts)
         ask<Done>(key_of(h), h.channel, AbortLine{order_.id}, {});
+    if (order_.hosts.empty()) fire(LineEvent::all_undone);
 }
 
 void LineRun::end() {
     const bool done = machine_.state() == LineState::done;
+    const bool committed = done && !order_.rehearsal;
+    if (done && order_.rehearsal) record_.released();
     record_.end(done ? Phase::done : Phase::aborted, machine_.reason());
     tell_later_.cancel();
-    if (done) {
+    if (committed) {
         log_info(text_of(order_.id) + " is committed");
-    } else if (order_.id.line != 0) {
+    } else if (!done && order_.id.line != 0) {
         log_warning(text_of(order_.id) + " is aborted: " + machine_.reason());
     }
     // Not from inside the machine: what follows may begin the job's next line.
-    asio::post(io_, [self = shared_from_this(), done] {
+    asio::post(io_, [self = shared_from_this(), committed] {
         if (!self->hooks_.ended) return;
-        self->hooks_.ended(self->record_.report(), done ? &self->manifest_ : nullptr);
+        self->hooks_.ended(self->record_.report(), committed ? &self->manifest_ : nullptr);
     });
 }
 

@@ -33,6 +33,7 @@ struct LineOrder {
     std::uint32_t generation = 0;
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
+    bool rehearsal = false;  // then there are no hosts
     std::vector<LineHost> hosts;
     std::vector<LineMember> members;
 };

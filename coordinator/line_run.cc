@@ -6,8 +6,8 @@
 
 namespace grl::coordinator {
 
-LineRun::LineRun(asio::io_context& io, std::uint32_t job, std::string cluster, std::string capture,
-                 const Deadlines& deadlines, Hooks hooks)
+LineRun::LineRun(asio::io_context& io, std::uint32_t job, bool rehearsal, std::string cluster,
+                 std::string capture, const Deadlines& deadlines, Hooks hooks)
     : io_(io),
       cluster_(std::move(cluster)),
       capture_(std::move(capture)),
@@ -17,6 +17,7 @@ LineRun::LineRun(asio::io_context& io, std::uint32_t job, std::string cluster, s
       deadline_(io),
       tell_later_(io) {
     order_.id.job = job;
+    order_.rehearsal = rehearsal;
 }
 
 void LineRun::start() {

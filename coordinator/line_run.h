@@ -11,8 +11,8 @@
 //   manifest    ─────────► commit_line (one bridge)
 //
 // A node's master is released when its bridge has resumed the guest: a word sent to a guest that
-// stands still would wait for TCP to send it again. Runs on the io_context's thread; nothing
-// blocks.
+// stands still would wait for TCP to send it again. A rehearsal has no bridges. Runs on the
+// io_context's thread; nothing blocks.
 #pragma once
 
 #include <deque>
@@ -38,8 +38,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
         std::function<void(const LineReport&, const Manifest*)> ended;
     };
 
-    LineRun(asio::io_context& io, std::uint32_t job, std::string cluster, std::string capture,
-            const Deadlines& deadlines, Hooks hooks);
+    LineRun(asio::io_context& io, std::uint32_t job, bool rehearsal, std::string cluster,
+            std::string capture, const Deadlines& deadlines, Hooks hooks);
     void start();
     void cancel(const std::string& reason);
     // No hook is called any more: their owner ends.
@@ -62,6 +62,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
                state.attempt == order_.attempt;
     }
     const LineMachine& machine() const { return machine_; }
+    bool rehearsal() const { return order_.rehearsal; }
     const LineReport& report() const { return record_.report(); }
 
   private:

@@ -12,6 +12,11 @@ Error put_off(std::uint32_t job, const std::string& why) {
     return fail("a line of job " + std::to_string(job), "", why, ErrorKind::refused);
 }
 
+Error no_step(std::uint32_t job) {
+    return fail("a line of job " + std::to_string(job), "",
+                "the job has no protected step (srun --grl-checkpoint)", ErrorKind::not_found);
+}
+
 }  // namespace
 
 Lines::~Lines() {
@@ -44,24 +49,29 @@ std::vector<LineId> Lines::active() const {
 // ---- asking for a line ----
 
 void Lines::request(std::uint32_t id, Watcher<LineReport> watcher) {
-    if (parts_.steps.of_job(id).empty()) {
-        return watcher.done(fail("a line of job " + std::to_string(id), "",
-                                 "the job has no protected step (srun --grl-checkpoint)",
-                                 ErrorKind::not_found));
-    }
+    if (parts_.steps.of_job(id).empty()) return watcher.done(no_step(id));
     Job& job = jobs_[id];
     if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
     if (!job.run) {
         job.now.push_back(std::move(watcher));
-        return begin(id);
+        return begin(id, false);
     }
-    auto& list = job.run->machine().before_cut() ? job.now : job.next;
-    list.push_back(std::move(watcher));
+    const bool joins = job.run->machine().before_cut() && !job.run->rehearsal();
+    (joins ? job.now : job.next).push_back(std::move(watcher));
 }
 
-void Lines::begin(std::uint32_t id) {
+void Lines::rehearse(std::uint32_t id, Watcher<LineReport> watcher) {
+    if (parts_.steps.of_job(id).empty()) return watcher.done(no_step(id));
+    Job& job = jobs_[id];
+    if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
+    if (job.run) return watcher.done(put_off(id, "another one is under way"));
+    job.now.push_back(std::move(watcher));
+    begin(id, true);
+}
+
+void Lines::begin(std::uint32_t id, bool rehearsal) {
     LineRun::Hooks hooks;
-    hooks.admit = [this, id](auto then) { admit(id, std::move(then)); };
+    hooks.admit = [this, id, rehearsal](auto then) { admit(id, rehearsal, std::move(then)); };
     hooks.bridges = [this] {
         std::vector<std::shared_ptr<Channel>> list;
         for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
@@ -75,7 +85,7 @@ void Lines::begin(std::uint32_t id) {
     hooks.ended = [this, id](const LineReport& report, const Manifest* manifest) {
         ended(id, report, manifest);
     };
-    auto run = std::make_shared<LineRun>(parts_.io, id, parts_.config.cluster,
+    auto run = std::make_shared<LineRun>(parts_.io, id, rehearsal, parts_.config.cluster,
                                          parts_.config.coordinator.capture, parts_.config.deadlines,
                                          std::move(hooks));
     jobs_[id].run = run;
@@ -84,17 +94,15 @@ void Lines::begin(std::uint32_t id) {
 
 // Here first, then by Slurm, then here again, as time has passed; the number comes last, so that a
 // request that is put off takes none.
-void Lines::admit(std::uint32_t id, std::function<void(Result<LineOrder>)> then) {
+void Lines::admit(std::uint32_t id, bool rehearsal, std::function<void(Result<LineOrder>)> then) {
     if (auto step = line_step(parts_.steps, parts_.hosts, id); !step) return then(step.error());
     const Milliseconds limit(parts_.config.deadlines.prepare_ms);
-    parts_.slurm.look(id, limit, [this, id, then](Result<JobFacts> facts) {
+    parts_.slurm.look(id, limit, [this, id, rehearsal, then](Result<JobFacts> facts) {
         if (!facts) return then(put_off(id, facts.error().text()));
         if (!facts->running) return then(put_off(id, "the job is " + facts->state));
         if (!facts->sharing.empty()) return then(put_off(id, facts->sharing));
-        auto step = line_step(parts_.steps, parts_.hosts, id);
-        if (!step) return then(step.error());
-        auto order = line_order(**step, parts_.hosts, facts->nodes);
-        if (!order) return then(order.error());
+        if (auto possible = order(id, rehearsal, facts->nodes); !possible)
+            return then(possible.error());
 
         struct Numbers {
             std::uint32_t line, generation;
@@ -106,23 +114,34 @@ void Lines::admit(std::uint32_t id, std::function<void(Result<LineOrder>)> then)
             if (!line) return line.error();
             return Numbers{*line, *generation};
         };
-        parts_.sweep.when_quiet([this, id, then, take, nodes = facts->nodes] {
-            parts_.store.run(take, [this, id, then, nodes](Result<Numbers> numbers) {
+        parts_.sweep.when_quiet([this, id, rehearsal, then, take, nodes = facts->nodes] {
+            parts_.store.run(take, [this, id, rehearsal, then, nodes](Result<Numbers> numbers) {
                 if (!numbers) return then(numbers.error());
                 // A sweep that has begun since does not know this number: after it.
-                parts_.sweep.when_quiet([this, id, then, nodes, numbers = *numbers] {
-                    auto step = line_step(parts_.steps, parts_.hosts, id);
-                    if (!step) return then(step.error());
-                    auto order = line_order(**step, parts_.hosts, nodes);
+                parts_.sweep.when_quiet([this, id, rehearsal, then, nodes, numbers = *numbers] {
+                    auto order = this->order(id, rehearsal, nodes);
                     if (!order) return then(order.error());
+                    Step& step = **line_step(parts_.steps, parts_.hosts, id);
                     order->id.line = numbers.line;
-                    order->generation = std::max(numbers.generation, (*step)->generation);
-                    order->attempt = ++(*step)->attempt;
+                    order->generation = std::max(numbers.generation, step.generation);
+                    order->attempt = ++step.attempt;
                     then(std::move(order));
                 });
             });
         });
     });
+}
+
+Result<LineOrder> Lines::order(std::uint32_t id, bool rehearsal,
+                               const std::vector<std::string>& job_nodes) {
+    auto step = line_step(parts_.steps, parts_.hosts, id);
+    if (!step) return step.error();
+    auto order = line_order(**step, parts_.hosts, job_nodes);
+    if (order && rehearsal) {
+        order->rehearsal = true;
+        order->hosts.clear();
+    }
+    return order;
 }
 
 Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job) {
@@ -182,7 +201,8 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
 // ---- afterwards ----
 
 void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* manifest) {
-    if (report.line == 0) return settle(id, report);  // put off: there was no line
+    // Put off, so there was no line; or a rehearsal, so none is kept.
+    if (report.line == 0 || jobs_[id].run->rehearsal()) return settle(id, report);
     auto then = [this, id, report](const Result<void>& written) {
         // The manifest stands, so the line does; the next start's catalog will have it.
         if (!written) log_error("noting a line: " + written.error().text());
@@ -198,8 +218,9 @@ void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* ma
 
 void Lines::settle(std::uint32_t id, const LineReport& report) {
     Job& job = jobs_[id];
-    job.run.reset();
     const bool done = report.phase == Phase::done;
+    const bool committed = done && !job.run->rehearsal();
+    job.run.reset();
     Result<LineReport> outcome = report;
     if (!done) {
         outcome = report.line == 0
@@ -219,7 +240,7 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
     }
     for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);
     for (const auto& then : std::exchange(job.idle, {})) then();
-    if (done) retire_old(id);
+    if (committed) retire_old(id);
 
     Job& after = jobs_[id];  // the callbacks may have changed the map
     if (after.run || after.next.empty()) return;

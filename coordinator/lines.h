@@ -36,6 +36,8 @@ class Lines {
     ~Lines();
 
     void request(std::uint32_t job, Watcher<LineReport> watcher);
+    // Silence and release alone; put off while a line of the job is under way.
+    void rehearse(std::uint32_t job, Watcher<LineReport> watcher);
     // The one under way; null: none.
     std::shared_ptr<LineRun> of(std::uint32_t job) const;
     std::vector<std::shared_ptr<LineRun>> all() const;
@@ -61,8 +63,10 @@ class Lines {
         std::string last_refusal;
     };
 
-    void begin(std::uint32_t job);
-    void admit(std::uint32_t job, std::function<void(Result<LineOrder>)> then);
+    void begin(std::uint32_t job, bool rehearsal);
+    void admit(std::uint32_t job, bool rehearsal, std::function<void(Result<LineOrder>)> then);
+    Result<LineOrder> order(std::uint32_t job, bool rehearsal,
+                            const std::vector<std::string>& job_nodes);
     void ended(std::uint32_t job, const LineReport& report, const Manifest* manifest);
     void settle(std::uint32_t job, const LineReport& report);
     void arm(std::uint32_t job, std::chrono::milliseconds after);

@@ -66,8 +66,8 @@ BOOST_DESCRIBE_STRUCT(GuestInfo, (), (name, state, address, memory_mib, definiti
 struct Inventory {  // bridge → coordinator: on connecting, and again when it changes
     static constexpr const char* kType = "inventory";
     std::string host;
-    std::string driver;       // qemu, xen
-    std::string vmm_version;  // "QEMU 7.2.22"
+    std::string driver;                 // qemu, xen
+    std::string vmm_version;            // "QEMU 7.2.22"
     std::uint64_t memory_mib = 0;       // what guests may take here
     std::uint64_t memory_free_mib = 0;  // of it, not taken
     std::vector<GuestInfo> guests;
@@ -88,7 +88,8 @@ struct StartGuest {  // coordinator → bridge; replies Done when the VMM runs i
 };
 BOOST_DESCRIBE_STRUCT(StartGuest, (), (guest))
 
-struct DestroyGuests {  // coordinator → bridge; Done when none of them is left; absent ones are fine
+struct DestroyGuests {  // coordinator → bridge; Done when none of them is left; absent ones are
+                        // fine
     static constexpr const char* kType = "destroy_guests";
     std::vector<std::string> guests;
 };
@@ -174,8 +175,7 @@ struct GuestDurable {  // bridge → coordinator: image synced, checksum file be
     std::string digest;  // XXH3-128 of the stored bytes, 32 hexadecimal digits
     std::int64_t durable_at_ns = 0;
 };
-BOOST_DESCRIBE_STRUCT(GuestDurable, (),
-                      (id, guest, raw_bytes, stored_bytes, digest, durable_at_ns))
+BOOST_DESCRIBE_STRUCT(GuestDurable, (), (id, guest, raw_bytes, stored_bytes, digest, durable_at_ns))
 
 struct GuestFailed {  // bridge → coordinator: the image of this guest cannot be had
     static constexpr const char* kType = "guest_failed";
@@ -303,9 +303,9 @@ BOOST_DESCRIBE_STRUCT(StepState, (),
 struct Drain {  // coordinator → master; replies Silent when this node is silent, or an error
     static constexpr const char* kType = "drain";
     std::uint32_t line = 0;
-    std::uint32_t attempt = 0;     // counts from 1 in each step, on all its nodes alike
-    std::uint32_t limit_ms = 0;    // past it the master aborts by itself
-    std::uint32_t failsafe_ms = 0; // silent for so long without a word: the master opens the gates
+    std::uint32_t attempt = 0;      // counts from 1 in each step, on all its nodes alike
+    std::uint32_t limit_ms = 0;     // past it the master aborts by itself
+    std::uint32_t failsafe_ms = 0;  // silent for so long without a word: the master opens the gates
 };
 BOOST_DESCRIBE_STRUCT(Drain, (), (line, attempt, limit_ms, failsafe_ms))
 
@@ -337,8 +337,9 @@ struct Release {  // coordinator → master: open the gates; Done
 BOOST_DESCRIBE_STRUCT(Release, (), (line, attempt, generation, aborted, now_ns))
 
 // master → coordinator: every second; ten a second while silent, as a restored master finds by it
-// that its connection is of another life. coordinator → bridge, as a request: are you there? (Done, or
-// any other answer.) coordinator → grlctl, as progress every second: the request is being worked on.
+// that its connection is of another life. coordinator → bridge, as a request: are you there? (Done,
+// or any other answer.) coordinator → grlctl, as progress every second: the request is being worked
+// on.
 struct Heartbeat {
     static constexpr const char* kType = "heartbeat";
 };
@@ -364,8 +365,9 @@ BOOST_DESCRIBE_STRUCT(StatusQuery, (), ())
 struct CheckpointJob {  // progress LineReport …, then replies LineReport when committed
     static constexpr const char* kType = "checkpoint";
     std::uint32_t job = 0;
+    bool rehearsal = false;  // to silence and on: nothing is captured, no line is kept
 };
-BOOST_DESCRIBE_STRUCT(CheckpointJob, (), (job))
+BOOST_DESCRIBE_STRUCT(CheckpointJob, (), (job, rehearsal))
 
 struct ListQuery {  // replies LineReports
     static constexpr const char* kType = "list";
@@ -439,9 +441,9 @@ struct LineReport {
     std::uint32_t generation = 0;
     Phase phase = Phase::request;
     std::int64_t requested_at_ns = 0;
-    double drain_ms = 0;    // masters told to drain, to the proof of silence
-    double pause_ms = 0;    // silence to release: the job stands still
-    double commit_ms = 0;   // release to the manifest
+    double drain_ms = 0;   // masters told to drain, to the proof of silence
+    double pause_ms = 0;   // silence to release: the job stands still
+    double commit_ms = 0;  // release to the manifest
     std::vector<PhaseTime> phases;
     std::vector<GuestReport> guests;
     Proof proof;
