@@ -27,7 +27,11 @@ build_step() {
 build_configure() {
     # After the first time, make itself sees what has to be generated again.
     [[ -x $SOURCE/configure ]] || (cd "$SOURCE" && autoreconf -fi) || return 1
-    [[ -f $BUILD/Makefile ]] && return 0
+    # Of another clone: its sources would be built.
+    if [[ -f $BUILD/Makefile ]]; then
+        [[ $(sed -n 's/^abs_srcdir = //p' "$BUILD/Makefile") != "$SOURCE" ]] || return 0
+        rm -rf "$BUILD" && mkdir -p "$BUILD"
+    fi
     (cd "$BUILD" && "$SOURCE/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var CFLAGS=-O2 CXXFLAGS=-O1 --libdir="$LIBDIR" --libexecdir=/usr/libexec)
 }
 
