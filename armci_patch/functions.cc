@@ -23,7 +23,10 @@ using namespace grl;
                        const NbGetPass pass(target, handle))
 #define GRL_WRAP_collective(type, name, pname, parameters, arguments, target) \
     GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const WaitingPass pass)
-#define GRL_WRAP_by_hand(type, name, pname, parameters, arguments, target)
-#define GRL_WRAP_local(type, name, pname, parameters, arguments, target)
+#define GRL_WRAP_completion(...)
+#define GRL_WRAP_barrier(...)
+#define GRL_WRAP_mutex(...)
+#define GRL_WRAP_lifetime(...)
+#define GRL_WRAP_local(...)
 
 #include "armci_patch/armci_functions.def"
