@@ -1,5 +1,5 @@
 // Programs that are linked as grl-config says: every call goes through a wrapper of ours, in C and
-// in Fortran, and the programs run as without us.
+// in Fortran, with Open MPI and with MPICH, and the programs run as without us.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -134,6 +134,15 @@ TEST_F(ArmciLink, AFortranProgramOverGlobalArraysCallsUsInAnyOrder) {
     }
     if (!have("mpiexec.openmpi")) GTEST_SKIP() << "mpiexec.openmpi is not installed: it is not run";
     ASSERT_RUNS(kOpenMpiRun + "-n 2 " + rows);
+}
+
+TEST_F(ArmciLink, AProgramOverMpichRuns) {
+    if (!std::filesystem::exists("libgrl_armci_mpich.a")) GTEST_SKIP() << "built without MPICH";
+    const std::string calls = program("calls");
+    ASSERT_RUNS("mpicc.mpich " + kTests + "armci_calls.c -o " + calls + " " + line("--mpi=mpich"));
+    expect_interposed(calls, archive_path("libarmci-mpich.a"));
+    if (!have("mpiexec.hydra")) GTEST_SKIP() << "mpiexec.hydra is not installed: it is not run";
+    ASSERT_RUNS("timeout 60 mpiexec.hydra -n 2 " + calls);
 }
 
 // What a call of this row is to tell the gate; none: it does not pass it.
