@@ -51,8 +51,10 @@ class MasterWatch {
         waited_ns_ = 0;
         const std::uint32_t now = page_.beat.load(std::memory_order_relaxed);
         const std::uint32_t attempt = page_.attempt.load(std::memory_order_acquire);
-        if (now == beat_ && page_.closed.load(std::memory_order_acquire) < attempt)
-            close_attempt(page_, attempt, Outcome::aborted);
+        // Shut without an attempt: it died between the stores of open_attempt.
+        const bool open = page_.shut.load(std::memory_order_relaxed) != 0 ||
+                          page_.closed.load(std::memory_order_acquire) < attempt;
+        if (now == beat_ && open) close_attempt(page_, attempt, Outcome::aborted);
         beat_ = now;
     }
 

@@ -356,6 +356,19 @@ TEST(MasterWatch, ClosesTheAttemptOfAMasterThatHasStoppedBeating) {
     EXPECT_EQ(page.outcome, static_cast<std::uint32_t>(Outcome::aborted));
 }
 
+TEST(MasterWatch, OpensTheGatesOfAMasterThatDiedBeforeItHadOpenedTheAttempt) {
+    constexpr std::int64_t kWait = 1'000'000;
+    LinePage page{};
+    page.attempt = page.closed = 4;
+    page.shut = 1;
+    MasterWatch watch(page, 3 * kWait);
+    EXPECT_TRUE(eventually([&] {
+        watch.wait(page.closed, 4, Reach::node, kWait);
+        return page.shut == 0U;
+    }));
+    EXPECT_EQ(page.closed, 4U);
+}
+
 TEST(Agent, WithdrawsAlone) {
     Node node(2);
     node.ranks[0].agent->leave(false);
