@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Every test: unit tests, the static checks, `make distcheck`, and the bats files that need the lab up. The last line is
-# the count of the tests that ran.
+# Every test: unit tests, the static checks, the search of the protocol's model, `make distcheck`, and the bats files that
+# need the lab up. The last line is the count of the tests that ran.
 
 CHECK_PASSED=0
 CHECK_FAILED=0
@@ -9,18 +9,18 @@ CHECK_SKIPPED=0
 # Not in the lab's own directories: `up` clears those, and the lab's tests call it.
 CHECK_REPORTS=$LAB/check
 
-# check [unit|static|distcheck|lab]...: all of them by default.
+# check [unit|static|model|distcheck|lab]...: all of them by default.
 check() {
     local part began
-    (($#)) || set -- unit static distcheck lab
+    (($#)) || set -- unit static model distcheck lab
     build
     mkdir -p "$CHECK_REPORTS"
     for part in "$@"; do
         began=$(now_ms)
         say "check: $part"
         case $part in
-            unit | static | distcheck | lab) "check_$part" ;;
-            *) die "check: no part '$part' (unit, static, distcheck, lab)" ;;
+            unit | static | model | distcheck | lab) "check_$part" ;;
+            *) die "check: no part '$part' (unit, static, model, distcheck, lab)" ;;
         esac
         say "check: $part took $((($(now_ms) - began) / 1000)) s"
     done
@@ -82,8 +82,20 @@ check_static() {
 }
 
 check_shell() {
-    (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/*) &&
+    (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* \
+        tests/model/check) &&
         (cd "$SOURCE" && shellcheck -x tests/*.bats armci_patch/archive armci_patch/grl-config.in)
+}
+
+# Each setting of the model is a test.
+check_model() {
+    local report ok bad code=0
+    report=$CHECK_REPORTS/model.log
+    "$SOURCE/tests/model/check" | tee "$report" || code=$?
+    ok=$(grep -c '^ok ' "$report" || true)
+    bad=$(grep -c '^not ok ' "$report" || true)
+    ((code == 0 || bad > 0)) || bad=1
+    check_count "$ok" "$bad"
 }
 
 # With warnings as errors, from the archive that is given away; the tests have run already.
