@@ -6,46 +6,46 @@ using namespace grl;
 extern "C" void ARMCI_Fence(int proc) {
     const CompletionPass pass;
     PARMCI_Fence(proc);
-    pass.complete(outstanding()->fenced(proc));
+    end(outstanding()->fenced(proc));
 }
 
 extern "C" void ARMCI_AllFence(void) {
     const CompletionPass pass;
     PARMCI_AllFence();
-    pass.complete(outstanding()->fenced_all());
+    end(outstanding()->fenced_all());
 }
 
 extern "C" void ARMCI_Barrier(void) {
     const WaitingPass pass;
     PARMCI_Barrier();  // fences all before it waits
-    pass.complete(outstanding()->fenced_all());
+    end(outstanding()->fenced_all());
 }
 
 // Waits complete writes locally only, so they end reads.
 extern "C" int ARMCI_Wait(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Wait(handle);
-    pass.complete(outstanding()->waited(handle));
+    end(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_Test(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Test(handle);
-    if (status == 0) pass.complete(outstanding()->waited(handle));
+    if (status == 0) end(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_WaitProc(int proc) {
     const CompletionPass pass;
     const int status = PARMCI_WaitProc(proc);
-    pass.complete(outstanding()->waited(proc));
+    end(outstanding()->waited(proc));
     return status;
 }
 
 extern "C" int ARMCI_WaitAll(void) {
     const CompletionPass pass;
     const int status = PARMCI_WaitAll();
-    pass.complete(outstanding()->waited_all());
+    end(outstanding()->waited_all());
     return status;
 }

@@ -13,14 +13,14 @@ using namespace grl;
     }
 
 #define GRL_WRAP_put(type, name, pname, parameters, arguments, target) \
-    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const PutPass pass(target))
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const PutPass pass(#name, target))
 #define GRL_WRAP_nb_put GRL_WRAP_put
 #define GRL_WRAP_get(type, name, pname, parameters, arguments, target) \
-    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const GetPass pass(target))
+    GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const GetPass pass(#name, target))
 #define GRL_WRAP_rmw GRL_WRAP_get
 #define GRL_WRAP_nb_get(type, name, pname, parameters, arguments, target) \
     GRL_WRAP_one_sided(type, name, pname, parameters, arguments,          \
-                       const NbGetPass pass(target, handle))
+                       const NbGetPass pass(#name, target, handle))
 #define GRL_WRAP_collective(type, name, pname, parameters, arguments, target) \
     GRL_WRAP_one_sided(type, name, pname, parameters, arguments, const WaitingPass pass)
 #define GRL_WRAP_completion(...)

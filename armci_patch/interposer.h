@@ -18,16 +18,22 @@ inline Guarded<Outstanding>::Access outstanding() {
     return g_armci.outstanding(g_armci.gate);
 }
 
+// What a fence or wait has ended is taken from the registry, so it counts also where the call was made
+// inside another.
+inline void end(std::uint64_t operations) {
+    count(g_armci.gate, g_armci.gate.slot->completed, operations);
+}
+
 // Calls that begin a one-sided operation; the destructor counts when the call has returned.
-class Begin : public GatePass {
-  public:
-    [[gnu::always_inline]] Begin() : GatePass(g_armci.gate, CallClass::one_sided) {}
+struct Begin : OperationPass {
+    [[gnu::always_inline]] Begin(const char* call, int target)
+        : OperationPass(g_armci.gate, call, target) {}
 };
 
 // put, nb_put: complete at the target only when fenced.
 struct PutPass : Begin {
     int target;
-    [[gnu::always_inline]] explicit PutPass(int proc) : target(proc) {}
+    [[gnu::always_inline]] PutPass(const char* call, int proc) : Begin(call, proc), target(proc) {}
     [[gnu::always_inline]] ~PutPass() {
         if (outermost()) outstanding()->wrote(target);
     }
@@ -35,15 +41,15 @@ struct PutPass : Begin {
 
 // get, rmw: complete on return.
 struct GetPass : Begin {
-    [[gnu::always_inline]] explicit GetPass(int) {}
+    [[gnu::always_inline]] GetPass(const char* call, int proc) : Begin(call, proc) {}
     [[gnu::always_inline]] ~GetPass() { complete(1); }
 };
 
 struct NbGetPass : Begin {
     int target;
     const armci_hdl_t* handle;
-    [[gnu::always_inline]] NbGetPass(int proc, const armci_hdl_t* hdl)
-        : target(proc), handle(hdl) {}
+    [[gnu::always_inline]] NbGetPass(const char* call, int proc, const armci_hdl_t* hdl)
+        : Begin(call, proc), target(proc), handle(hdl) {}
     [[gnu::always_inline]] ~NbGetPass() {
         if (outermost()) outstanding()->reads(target, handle);
     }

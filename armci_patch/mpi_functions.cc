@@ -11,9 +11,11 @@ using namespace grl;
     }
 
 #define GRL_WRAP_write(name, parameters, arguments) \
-    GRL_WRAP(name, parameters, arguments, const RmaPass pass(Windows::write, win, target))
+    GRL_WRAP(name, parameters, arguments,           \
+             const RmaPass pass("MPI_" #name, Windows::write, win, target))
 #define GRL_WRAP_read(name, parameters, arguments) \
-    GRL_WRAP(name, parameters, arguments, const RmaPass pass(Windows::read, win, target))
+    GRL_WRAP(name, parameters, arguments,          \
+             const RmaPass pass("MPI_" #name, Windows::read, win, target))
 #define GRL_WRAP_waiting(name, parameters, arguments) \
     GRL_WRAP(name, parameters, arguments, const MpiPass pass(CallClass::waiting))
 #define GRL_WRAP_local(name, parameters, arguments) \

@@ -25,10 +25,10 @@ class MpiPass : public GatePass {
 };
 
 // A call that begins a one-sided operation; counted as outstanding when it has returned.
-class RmaPass : public MpiPass {
+class RmaPass : public OperationPass {
   public:
-    [[gnu::always_inline]] RmaPass(Windows::Sort sort, MPI_Win win, int target)
-        : MpiPass(CallClass::one_sided), sort_(sort), win_(win), target_(target) {}
+    [[gnu::always_inline]] RmaPass(const char* call, Windows::Sort sort, MPI_Win win, int target)
+        : OperationPass(g_mpi.gate, call, target), sort_(sort), win_(win), target_(target) {}
     [[gnu::always_inline]] ~RmaPass() {
         if (outermost()) windows()->began(sort_, Windows::key(win_), target_);
     }

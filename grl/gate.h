@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "grl/futex.h"
 #include "grl/line_page.h"
 
 namespace grl {
@@ -49,6 +50,7 @@ struct Gate {
     Gate* next = nullptr;  // gates that follow, from the lead on
 
     // Set by the agent library; null without it.
+    RankTrace* trace = nullptr;  // in debug mode
     LinePage* page = nullptr;
     void* agent = nullptr;
     void (*slow_enter)(Gate*, CallClass) = nullptr;
@@ -150,6 +152,28 @@ inline std::uint64_t outstanding(const RankSlot& slot) {
     return slot.issued.load(std::memory_order_relaxed) -
            slot.completed.load(std::memory_order_relaxed);
 }
+
+// Debug mode: this thread has begun `call` at `target`.
+[[gnu::cold, gnu::noinline]] inline void note_begun(const Gate& gate, const char* call,
+                                                    int target) {
+    RankTrace& trace = *gate.trace;
+    if (outstanding(*gate.slot) <= 1)
+        trace.since_ns.store(monotonic_ns(), std::memory_order_relaxed);
+    trace.target.store(target, std::memory_order_relaxed);
+    std::size_t i = 0;
+    for (; call[i] != '\0' && i + 1 < sizeof trace.call; ++i) trace.call[i] = call[i];
+    trace.call[i] = '\0';
+}
+
+// A pass of a call that begins a one-sided operation.
+class OperationPass : public GatePass {
+  public:
+    [[gnu::always_inline]] OperationPass(Gate& gate, const char* call, int target)
+        : GatePass(gate, CallClass::one_sided) {
+        if (gate.trace != nullptr && outermost()) [[unlikely]]
+            note_begun(gate, call, target);
+    }
+};
 
 // The agent library's one entry, for dlsym. Joins this process to its step's line page and starts
 // the agent's thread; where that has been done for another gate, this one follows that. `ranks`:

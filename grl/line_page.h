@@ -28,8 +28,9 @@
 namespace grl {
 
 inline constexpr std::uint32_t kLinePageMagic = 0x47524c50;  // "GRLP"
-inline constexpr std::uint32_t kLinePageVersion = 1;
-inline constexpr const char* kLinePageEnv = "GRL_LINE_PAGE";          // path of the page
+inline constexpr std::uint32_t kLinePageVersion = 2;
+inline constexpr const char* kLinePageEnv = "GRL_LINE_PAGE";  // path of the page
+inline constexpr const char* kDebugEnv = "GRL_DEBUG";  // set and not empty: ranks keep a RankTrace
 inline constexpr const char* kAgentLibraryEnv = "GRL_AGENT_LIBRARY";  // path of libgrl_agent.so
 
 // How an attempt ended.
@@ -70,6 +71,16 @@ struct alignas(64) RankSlot {
 };
 static_assert(sizeof(RankSlot) == 64, "one cache line a rank");
 
+// In debug mode: the rank's last one-sided operation, for whoever finds it outstanding. By the
+// application's thread; words of different operations may mix.
+struct alignas(64) RankTrace {
+    std::atomic<std::int64_t> since_ns;  // CLOCK_MONOTONIC of the oldest that may be outstanding
+    std::atomic<std::int32_t> target;
+    std::uint32_t reserved;
+    char call[48];  // zero-terminated; empty: none, or no debug mode
+};
+static_assert(sizeof(RankTrace) == 64);
+
 // What the node's leader found after the fence. Valid when `attempt` equals the current one; it is
 // stored last.
 struct alignas(64) ProofWords {
@@ -104,7 +115,7 @@ struct LinePage {
     // leader's becomes silent after the proof is written. Draining and fencing only show.
     alignas(64) std::atomic<std::uint32_t> events;
     ProofWords proof;
-    // RankSlot slot[slots] follows at the next cache line
+    // RankSlot slot[slots] follows at the next cache line, then RankTrace trace[slots]
 };
 
 inline RankSlot* slots_of(LinePage* page) {
@@ -112,8 +123,13 @@ inline RankSlot* slots_of(LinePage* page) {
 }
 static_assert(sizeof(LinePage) % 64 == 0);
 
+// `slots`: as the caller knows it; the page's own word is the user's.
+inline RankTrace* traces_of(LinePage* page, std::uint32_t slots) {
+    return reinterpret_cast<RankTrace*>(slots_of(page) + slots);
+}
+
 inline constexpr std::size_t line_page_bytes(std::uint32_t slots) {
-    return sizeof(LinePage) + slots * sizeof(RankSlot);
+    return sizeof(LinePage) + slots * (sizeof(RankSlot) + sizeof(RankTrace));
 }
 
 // Why a mapping of `bytes` bytes cannot be used as a line page; nullptr where it can.

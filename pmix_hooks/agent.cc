@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "grl/attempt.h"
@@ -233,6 +234,8 @@ void Agent::connect(Gate& gate) {
     gate.thread_enter = thread_enter;
     gate.thread_exit = thread_exit;
     gate.slot = &slot_;
+    const char* debug = secure_getenv(kDebugEnv);
+    if (debug != nullptr && *debug != '\0') gate.trace = &traces_of(&page_, page_.slots)[index_];
     gate.shut = &page_.shut;
 }
 
@@ -262,6 +265,7 @@ void Agent::reset(Gate& gate) {
     gate.shut = &gate.open;
     gate.slot = &gate.spare;
     gate.threaded = false;
+    gate.trace = nullptr;
     gate.lead = &gate;
     gate.next = nullptr;
     gate.agent = nullptr;

@@ -36,6 +36,19 @@ Result<Fd> create_file(const std::string& path) {
     return page_error(path, "open");
 }
 
+// Copied first: the user may change it meanwhile.
+template <std::size_t kSize>
+std::string printable(const char (&words)[kSize]) {
+    char text[kSize];
+    std::memcpy(text, words, kSize);
+    std::string clean;
+    for (const char c : text) {
+        if (c == '\0') break;
+        clean += c >= ' ' && c <= '~' ? c : '?';
+    }
+    return clean;
+}
+
 }  // namespace
 
 Result<LinePageFile> LinePageFile::create(const std::string& path, std::uint32_t slots,
@@ -114,13 +127,14 @@ void LinePageFile::beat() {
 std::vector<RankWords> LinePageFile::ranks() const {
     std::vector<RankWords> copies(slots_);
     const RankSlot* slot = slots_of(page_);
+    const RankTrace* trace = traces_of(page_, slots_);
     for (RankWords& copy : copies) {
         const std::uint32_t state = slot->state.load(std::memory_order_acquire);
         const std::uint32_t call = slot->call.load(relaxed);
         if (state <= static_cast<std::uint32_t>(RankState::left)) {
             copy.state = static_cast<RankState>(state);
         }
-        if (call <= static_cast<std::uint32_t>(CallClass::parked)) {
+        if (call <= static_cast<std::uint32_t>(CallClass::threads)) {
             copy.call = static_cast<CallClass>(call);
         }
         copy.issued = slot->issued.load(relaxed);
@@ -128,7 +142,11 @@ std::vector<RankWords> LinePageFile::ranks() const {
         copy.attempt = slot->attempt.load(relaxed);
         copy.rank = slot->rank.load(relaxed);
         copy.pid = slot->pid.load(relaxed);
+        copy.last_call = printable(trace->call);
+        copy.last_target = trace->target.load(relaxed);
+        copy.since_ns = trace->since_ns.load(relaxed);
         ++slot;
+        ++trace;
     }
     return copies;
 }
@@ -143,12 +161,7 @@ ProofCopy LinePageFile::proof() const {
     copy.issued = words.issued.load(relaxed);
     copy.completed = words.completed.load(relaxed);
     copy.deferred = words.deferred.load(relaxed);
-    char text[sizeof words.reason];
-    std::memcpy(text, words.reason, sizeof text);
-    for (const char c : text) {
-        if (c == '\0') break;
-        copy.reason += c >= ' ' && c <= '~' ? c : '?';
-    }
+    copy.reason = printable(words.reason);
     return copy;
 }
 

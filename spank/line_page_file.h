@@ -26,6 +26,10 @@ struct RankWords {
     std::uint32_t attempt = 0;
     std::uint32_t rank = 0;
     std::int32_t pid = 0;
+    // Debug mode: the last one-sided operation; empty: unknown.
+    std::string last_call;  // printable
+    std::int32_t last_target = 0;
+    std::int64_t since_ns = 0;  // CLOCK_MONOTONIC
 };
 
 struct ProofCopy {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "grl/futex.h"
+
 namespace grl {
 namespace {
 
@@ -45,6 +47,14 @@ const char* describe(CallClass call) {
             return "in one of its threads";
     }
     return "?";
+}
+
+// Known in debug mode.
+std::string last_operation(const RankWords& rank) {
+    if (rank.last_call.empty()) return {};
+    const std::int64_t ms = (monotonic_ns() - rank.since_ns) / 1'000'000;
+    return " for " + std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) +
+           " s, the last " + rank.last_call + " to rank " + std::to_string(rank.last_target);
 }
 
 bool leaves(RankState state) {
@@ -130,7 +140,8 @@ std::string who_is_not_silent(const std::vector<RankWords>& ranks, const ProofCo
         if (rank.state != RankState::draining) return describe(rank.state);
         std::string fact = std::string(describe(rank.state)) + ", " + describe(rank.call);
         if (rank.issued > rank.completed) {
-            fact += ", " + std::to_string(rank.issued - rank.completed) + " operations outstanding";
+            fact += ", " + std::to_string(rank.issued - rank.completed) +
+                    " operations outstanding" + last_operation(rank);
         }
         return fact;
     });

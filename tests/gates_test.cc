@@ -75,6 +75,26 @@ TEST_F(TwoGates, BothAreOpenWhenTheLeadHasLeft) {
     }
 }
 
+// ---- debug mode ----
+
+TEST_F(TwoGates, DebugModeKeepsTheLastOperationAndSinceWhenOneIsOutstanding) {
+    alignas(64) RankTrace trace{};
+    rank.gate->trace = above.trace = &trace;
+    const std::int64_t before = monotonic_ns();
+    { const OperationPass pass(above, "ARMCI_Put", 3); }
+    const std::int64_t since = trace.since_ns;
+    EXPECT_GE(since, before);
+    { const OperationPass pass(*rank.gate, "MPI_Accumulate", 5); }
+    EXPECT_EQ(trace.since_ns, since) << "the first is still outstanding";
+    EXPECT_EQ(trace.target, 5);
+    EXPECT_STREQ(trace.call, "MPI_Accumulate");
+    {
+        const OperationPass outer(above, "ARMCI_Get", 1);
+        const OperationPass inner(*rank.gate, "MPI_Get", 2);
+    }
+    EXPECT_STREQ(trace.call, "ARMCI_Get");
+}
+
 // ---- many threads ----
 
 struct Threads : testing::Test {

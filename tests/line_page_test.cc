@@ -66,7 +66,7 @@ TEST(LinePage, KeepsItsLayout) {
     EXPECT_EQ(offsetof(LinePage, events), 128u);
     EXPECT_EQ(offsetof(LinePage, proof), 192u);
     EXPECT_EQ(sizeof(RankSlot), 64u);
-    EXPECT_EQ(line_page_bytes(2) - line_page_bytes(1), 64u);
+    EXPECT_EQ(line_page_bytes(2) - line_page_bytes(1), 128u);
 }
 
 TEST(LinePage, GivesEveryRankItsOwnCacheLine) {

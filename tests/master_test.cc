@@ -299,6 +299,22 @@ TEST_F(MasterTest, PastItsLimitItNamesWhoHoldsTheLineUpAndOpens) {
     EXPECT_EQ(error_of(release(1, true)), "");
 }
 
+TEST_F(MasterTest, InDebugModeItNamesTheOperationThatIsOutstanding) {
+    set_all(RankState::running);
+    const auto answer = drain(1, 150);
+    ASSERT_TRUE(until([&] { return words->shut == 1; }));
+    RankSlot& slot = slots_of(words)[1];
+    slot.issued = 3;
+    RankTrace& trace = traces_of(words, kLocal)[1];
+    trace.target = 4;
+    trace.since_ns = monotonic_ns() - 10'000'000'000;
+    snprintf(trace.call, sizeof trace.call, "ARMCI_NbPut\033[2J");
+    set(1, RankState::draining);
+    const std::string error = error_of(answer);
+    EXPECT_NE(error.find("3 operations outstanding for 10."), std::string::npos) << error;
+    EXPECT_NE(error.find("the last ARMCI_NbPut?[2J to rank 4"), std::string::npos) << error;
+}
+
 TEST_F(MasterTest, ABadProofIsAnErrorWithItsReason) {
     set_all(RankState::running);
     const auto answer = drain(1);
