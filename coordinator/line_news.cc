@@ -24,6 +24,14 @@ void LineRun::master_away(const std::string& node, const std::string& why) {
     }
 }
 
+void LineRun::master_says(const StepState& state) {
+    const LineState now = machine_.state();
+    const bool before = now == LineState::drain || now == LineState::freeze ||
+                        now == LineState::capture;
+    if (before && state.closed && owns(state))
+        fire(LineEvent::failed, "the gates on " + state.node + " were opened before the cut");
+}
+
 bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepState& state) {
     if (state.step != order_.step || state.attempt != order_.attempt) return false;
     for (LineMember& m : order_.members) {

@@ -44,6 +44,7 @@ void LineRun::drain() {
                 return fire(LineEvent::failed,
                             "the proofs of silence of " + node + " and another node differ");
             }
+            record_.node_silent(silent);
             if (awaited_.size() == 1) record_.silent(p);
         });
     }

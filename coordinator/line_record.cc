@@ -58,6 +58,12 @@ bool LineRecord::same_proof(const Proof& proof) {
            first.completed == proof.completed && first.deferred == proof.deferred;
 }
 
+// Both times are the node's own.
+void LineRecord::node_silent(const Silent& silent) {
+    const double ms = static_cast<double>(silent.silent_at_ns - silent.shut_at_ns) / 1e6;
+    report_.silence_ms = std::max(report_.silence_ms, ms);
+}
+
 void LineRecord::silent(const Proof& proof) {
     silent_at_ = Steady::now();
     report_.drain_ms = ms_between(phase_began_, silent_at_);

@@ -46,6 +46,7 @@ class LineRecord {
     void enter(Phase phase);  // ends the one before; the same one again changes nothing
     void end(Phase phase, const std::string& reason);  // done or aborted
 
+    void node_silent(const Silent& silent);
     void silent(const Proof& proof);  // the last master's word: the pause begins
     void released();                  // the last gate is open: the pause ends
     // The first proof stands; false if another node's differs from it.

@@ -48,6 +48,9 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     // What the rest of the coordinator learns meanwhile.
     void bridge_away(const std::string& host, const std::string& why);
     void master_away(const std::string& node, const std::string& why);
+    // What a master of the step says of itself while the line runs: a cut of ranks that were let go
+    // must not count.
+    void master_says(const StepState& state);
     // A master of the step has connected anew. True if this line tells it what to do.
     bool master_back(const std::shared_ptr<Channel>& channel, const StepState& state);
     void guest_died(const std::string& guest, const std::string& reason);

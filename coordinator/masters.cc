@@ -89,6 +89,7 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
     lines_.step_changed(*step);
     if (restore) return restore->master_joined(channel, said);
     const auto run = lines_.of(said.job);
+    if (run) run->master_says(said);
     if (back && run && run->master_back(channel, said)) return;
     if (!said.closed && !(run && run->owns(said))) return release(channel, said, step->generation);
     // The other nodes' agents stay in the fence of an attempt until this node's have made it up.

@@ -1,5 +1,5 @@
-// Configuration: TOML files into described structs. An unknown key, a missing one or a wrong type is
-// an error that names file and key. Keys and defaults stand in docs/configuration.md.
+// Configuration: TOML files into described structs. An unknown key, a missing one or a wrong type
+// is an error that names file and key. Keys and defaults stand in docs/configuration.md.
 #pragma once
 
 #include <boost/describe/class.hpp>
@@ -16,18 +16,21 @@ struct Deadlines : Defaulted {
     std::uint32_t prepare_ms = 10'000;
     std::uint32_t drain_ms = 10'000;
     std::uint32_t freeze_ms = 5'000;
-    std::uint32_t capture_ms = 30'000;   // stop to the last guest's cut
+    std::uint32_t capture_ms = 30'000;  // stop to the last guest's cut
     std::uint32_t release_ms = 10'000;
-    std::uint32_t commit_ms = 600'000;   // until the images are durable
-    std::uint32_t restore_ms = 120'000;  // one bridge's restore
-    std::uint32_t rejoin_ms = 60'000;    // resumed guests' masters come back
-    std::uint32_t fence_ms = 30'000;     // the site's fence program
+    std::uint32_t commit_ms = 600'000;           // until the images are durable
+    std::uint32_t restore_ms = 120'000;          // one bridge's restore
+    std::uint32_t rejoin_ms = 60'000;            // resumed guests' masters come back
+    std::uint32_t fence_ms = 30'000;             // the site's fence program
     std::uint32_t silence_failsafe_ms = 60'000;  // a silent step without a word opens its gates
-    std::uint32_t bridge_lost_ms = 5'000;  // a bridge away for so long counts as dead
+    std::uint32_t bridge_lost_ms = 5'000;        // a bridge away for so long counts as dead
 };
 BOOST_DESCRIBE_STRUCT(Deadlines, (),
                       (prepare_ms, drain_ms, freeze_ms, capture_ms, release_ms, commit_ms,
                        restore_ms, rejoin_ms, fence_ms, silence_failsafe_ms, bridge_lost_ms))
+
+// Why they cannot work together, naming the key; empty if they can.
+std::string deadlines_fault(const Deadlines& deadlines);
 
 struct CoordinatorSection : Defaulted {
     std::string listen_cluster = "0.0.0.0:7410";  // masters, srun, grlctl
@@ -36,7 +39,7 @@ struct CoordinatorSection : Defaulted {
     std::string munge_hosts = "/run/munge-hosts/munge.socket.2";
     std::string bridge_user = "nobody";  // besides root: as whom bridges speak ([bridge] user)
     std::string catalog = "/var/lib/grl/catalog.db";
-    std::string fence_program;  // called with a host's name; exit 0: it is off. Empty: none
+    std::string fence_program;     // called with a host's name; exit 0: it is off. Empty: none
     std::string capture = "auto";  // auto, background, stop_copy
     std::uint32_t keep_lines = 2;  // committed lines kept of a job; older ones are deleted
 };

@@ -441,17 +441,18 @@ struct LineReport {
     std::uint32_t generation = 0;
     Phase phase = Phase::request;
     std::int64_t requested_at_ns = 0;
-    double drain_ms = 0;   // masters told to drain, to the proof of silence
-    double pause_ms = 0;   // silence to release: the job stands still
-    double commit_ms = 0;  // release to the manifest
+    double drain_ms = 0;    // masters told to drain, to the proof of silence
+    double silence_ms = 0;  // of these, gates shut to the proof, on the slowest node
+    double pause_ms = 0;    // silence to release: the job stands still
+    double commit_ms = 0;   // release to the manifest
     std::vector<PhaseTime> phases;
     std::vector<GuestReport> guests;
     Proof proof;
     std::string reason;  // of an abort
 };
 BOOST_DESCRIBE_STRUCT(LineReport, (),
-                      (job, line, generation, phase, requested_at_ns, drain_ms, pause_ms, commit_ms,
-                       phases, guests, proof, reason))
+                      (job, line, generation, phase, requested_at_ns, drain_ms, silence_ms,
+                       pause_ms, commit_ms, phases, guests, proof, reason))
 
 struct LineReports {
     static constexpr const char* kType = "line_reports";

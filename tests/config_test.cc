@@ -33,7 +33,22 @@ TEST(Config, WrongTypeIsAnErrorWithItsPath) {
 }
 
 TEST(Config, BrokenTomlNamesTheLine) {
-    EXPECT_NE(fault<BridgeConfig>("cluster = \"lab\"\n[bridge\n").find("line 2"), std::string::npos);
+    EXPECT_NE(fault<BridgeConfig>("cluster = \"lab\"\n[bridge\n").find("line 2"),
+              std::string::npos);
+}
+
+TEST(Config, DeadlinesMustWorkTogether) {
+    EXPECT_EQ(deadlines_fault({}), "");
+    Deadlines d;
+    d.rejoin_ms = 0;
+    EXPECT_EQ(deadlines_fault(d), "key deadlines.rejoin_ms: at least 1 ms is wanted");
+    d = {};
+    d.silence_failsafe_ms = 45'000;
+    EXPECT_NE(deadlines_fault(d).find("silence_failsafe_ms: more than"), std::string::npos);
+    d = {};
+    d.freeze_ms = 30'000;
+    d.silence_failsafe_ms = 100'000;
+    EXPECT_NE(deadlines_fault(d).find("freeze_ms: less than 30000"), std::string::npos);
 }
 
 TEST(Config, GuestDefinitionReadsItsNics) {

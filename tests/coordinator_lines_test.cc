@@ -189,6 +189,22 @@ TEST_F(CoordinatorLines, AGuestThatDiesInCaptureAborts) {
     expect_undone(*outcome, "guest g2 died: QEMU ended with signal 9", 3);
 }
 
+TEST_F(CoordinatorLines, ACutOfRanksThatWereLetGoIsNoLine) {
+    w.ready();
+    w.bridge("h2").late.insert(CaptureLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 capture_line") == 1; }));
+    w.master("g3").state.closed = true;  // its failsafe
+    w.master("g3").tell();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    expect_undone(*outcome, "the gates on g3 were opened before the cut", 3);
+    w.bridge("h2").let();
+    w.bridge("h2").late.clear();
+    w.settle();
+    expect_next_is_good();
+}
+
 TEST_F(CoordinatorLines, AHostThatIsLostAfterItsImagesAreDurableDoesNotCostTheLine) {
     w.ready();
     w.bridge("h3").images_late = true;

@@ -247,9 +247,10 @@ TEST_F(CoordinatorRestore, StrangersMayLookOnly) {
     w.ready();
     ASSERT_TRUE(w.line());
     const json::object job = {{"job", kJob}};
+    const json::object line = {{"job", kJob}, {"rehearsal", false}};
     const json::object id = {{"id", {{"job", kJob}, {"line", 1}}}};
     for (const auto& [type, body] :
-         std::map<std::string, json::object>{{"checkpoint", job},
+         std::map<std::string, json::object>{{"checkpoint", line},
                                              {"restore", job},
                                              {"verify", id},
                                              {"delete", id},
@@ -266,7 +267,7 @@ TEST_F(CoordinatorRestore, StrangersMayLookOnly) {
 
 TEST_F(CoordinatorRestore, OwnersMayAskForTheirJobs) {
     w.ready();
-    auto line = w.ask(kUser, "checkpoint", {{"job", kJob}});
+    auto line = w.ask(kUser, "checkpoint", {{"job", kJob}, {"rehearsal", false}});
     ASSERT_TRUE(line) << line.error().text();
     EXPECT_EQ(line->at("phase").as_string(), "done");
     auto verified = w.ask(kUser, "verify", {{"id", {{"job", kJob}, {"line", 1}}}});
