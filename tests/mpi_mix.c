@@ -3,6 +3,7 @@
  * iterations only. With --threads, that many threads of each rank exchange messages at once instead
  * (MPI_THREAD_MULTIPLE), since Open MPI's osc/pt2pt has no windows for them. Exit 1 on any wrong
  * value. */
+#define _GNU_SOURCE
 #include <getopt.h>
 #include <mpi.h>
 #include <pthread.h>

@@ -12,11 +12,11 @@ bench() {
     for word; do
         case $word in
             --json) BENCH_JSON=1 ;;
-            line | gate) names+=("$word") ;;
-            *) die "bench: no benchmark '$word' (line, gate)" ;;
+            line | gate | armci | drain) names+=("$word") ;;
+            *) die "bench: no benchmark '$word' (line, gate, armci, drain)" ;;
         esac
     done
-    ((${#names[@]})) || names=(gate line)
+    ((${#names[@]})) || names=(gate line armci drain)
     build
     [[ -n $BENCH_JSON ]] || printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' name value unit baseline ratio 'p10 to p90' goal met
     for word in "${names[@]}"; do "bench_$word"; done
@@ -65,15 +65,11 @@ bench_line() {
     build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
     up
     say "bench: bare fences of ${#GUESTS[@]} ranks"
-    fence=$(bench_fences)
+    fence=$(bench_fences "${#GUESTS[@]}" "${#GUESTS[@]}")
 
     say "bench: $BENCH_ROUNDS lines"
-    job=$(submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 30 -o /tmp/bench-%j.out <<-E
-	#!/bin/bash
-	srun --grl-checkpoint /opt/grl/pgas_demo --iterations 1000000 --pause-us 20000
-	E
-    )
-    wait_for 90 "job $job to be ready for a line" bench_ready "$job"
+    job=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 20000)
+    wait_ready "$job"
     # The first ones open files and connections for the first time.
     for i in 1 2; do in_ctl grlctl --json checkpoint "$job" >/dev/null; done
     for ((i = 0; i < BENCH_ROUNDS; i++)); do in_ctl grlctl --json checkpoint "$job"; done | jq -c . >"$reports"
@@ -85,17 +81,24 @@ bench_line() {
     down
 }
 
-bench_ready() { [[ $(in_ctl grlctl --json status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }
-
-bench_fences() {
-    local job
-    job=$(submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/bench-%j.out <<-E
+# bench_job NODES RANKS PROGRAM ARGS: a protected job; prints its number. Guests have one processor each, so ranks share it.
+bench_job() {
+    local nodes=$1 ranks=$2
+    shift 2
+    submit -N "$nodes" -n "$ranks" --overcommit -t 30 -o /tmp/bench-%j.out <<-E
 	#!/bin/bash
-	srun --grl-checkpoint /opt/grl/fence_bench 200
+	srun -N $nodes -n $ranks --overcommit --grl-checkpoint $*
 	E
-    )
-    wait_for 120 "end of the bare fences" job_ended "$job"
-    guest_sh "${GUESTS[0]}" cat "/tmp/bench-$job.out" | grep '^{' |
+}
+
+bench_output() {
+    wait_for 300 "end of job $1" job_ended "$1"
+    guest_sh "${GUESTS[0]}" cat "/tmp/bench-$1.out" | grep '^{'
+}
+
+# bench_fences NODES RANKS: of bare collecting fences, 10th percentile, median and 90th in ms.
+bench_fences() {
+    bench_output "$(bench_job "$1" "$2" /opt/grl/fence_bench 200)" |
         jq -c '[.fence_us.p10, .fence_us.median, .fence_us.p90 | . / 1000]'
 }
 
@@ -127,4 +130,45 @@ bench_line_rows() {
         "$(jq -cs 'map(.bytes / 1048576)' "$2")"
     bench_row "line: memory to storage" MiB/s null \
         "$(jq -cs 'map(([.guests[].raw_bytes] | add / 1048576) / (.commit_ms / 1000))' "$1")"
+}
+
+# ARMCI's operations with the gate and without, in pairs, between two guests.
+bench_armci() {
+    local job
+    up
+    say "bench: paired calls"
+    job=$(bench_job 2 2 /opt/grl/armci_bench 60)
+    bench_output "$job" | while read -r row; do
+        bench_row "armci: $(jq -r '"\(.operation) \(.bytes) B"' <<<"$row")" us 1.01 \
+            "$(jq -c .with <<<"$row")" "$(jq -c .without <<<"$row")"
+    done
+    down
+}
+
+read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
+
+# From the store in the line page to the proof, on the slowest node; by what the ranks do meanwhile.
+bench_drain() {
+    local shape nodes ranks fence load job
+    local -A loads=(
+        [idle]="/opt/grl/pgas_demo --iterations 1000000 --pause-us 30000000"
+        [communicating]="/opt/grl/pgas_demo --iterations 1000000"
+        [computing]="/opt/grl/pgas_demo --iterations 1000000 --compute-ms 30000"
+    )
+    up
+    for shape in "${BENCH_SHAPES[@]}"; do
+        nodes=${shape%:*} ranks=${shape#*:}
+        say "bench: $ranks ranks on $nodes guests"
+        fence=$(bench_fences "$nodes" "$ranks")
+        for load in idle communicating computing; do
+            # shellcheck disable=SC2086
+            job=$(bench_job "$nodes" "$ranks" ${loads[$load]})
+            wait_ready "$job"
+            in_ctl grlctl --json rehearse "$job" --times 2 --every 100 >/dev/null
+            bench_row "drain: $ranks on $nodes, $load" ms 3 \
+                "$(in_ctl grlctl --json rehearse "$job" --times "$BENCH_ROUNDS" --every 100 | jq -cs 'map(.silence_ms | select(. != null))')" "$fence"
+            cancel_job "$job"
+        done
+    done
+    down
 }
