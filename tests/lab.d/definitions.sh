@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # The guests' definitions, which the bridges read.
 
+# Of one guest; other people's programs may want more.
+GUEST_MIB=${GRL_LAB_GUEST_MIB:-256}
+
 guest_definitions() {
     local guest accel
     accel=$(accelerator)
@@ -9,7 +12,7 @@ guest_definitions() {
 	name = "$guest"
 	address = "$(cluster_address "$guest")"
 	driver = "qemu"
-	memory_mib = 256
+	memory_mib = $GUEST_MIB
 	vcpus = 1
 	[qemu]
 	accel = "$accel"

@@ -21,7 +21,7 @@ image_from_stage() {
     mkdir -p "$IMAGE" "$LAB/guests"
     local base stamp
     base=$(image_base_stamp)
-    stamp=$({ echo "$base"; image_grl_stamp; } | sha256sum)
+    stamp=$(image_stamp)
     if [[ ! -f $IMAGE/stamp || $(<"$IMAGE/stamp") != "$stamp" ]]; then
         # A line of a guest that runs is worth nothing over another root disk.
         ! lab_is_up || die "image: what goes into it has changed, but guests run from it (tests/lab down first)"
@@ -30,6 +30,7 @@ image_from_stage() {
         [[ -f $IMAGE/base.stamp && $(<"$IMAGE/base.stamp") == "$base" ]] || image_base "$base"
         rm -rf "$IMAGE/root"
         cp -a "$IMAGE/base" "$IMAGE/root"
+        cargo_load "$IMAGE/root"
         image_grl
         image_disk
         initramfs "$IMAGE/initrd.cpio" "$LAB_D/guest/initramfs-init" "${IMAGE_MODULES[@]}"
@@ -37,6 +38,8 @@ image_from_stage() {
     fi
     guest_definitions
 }
+
+image_stamp() { { image_base_stamp; image_grl_stamp; cargo_stamp; } | sha256sum; }
 
 # Two MUNGE keys: the cluster's, which guests have, and that of hosts and coordinator, which they do not.
 keys() {
@@ -52,7 +55,7 @@ image_base_stamp() {
         dpkg-query -W
         ls "$KERNEL/debs"
         slurm_conf
-        cat "$LAB_D"/{image,accounts,kernel}.sh "$LAB_D"/guest/* "$LAB_D/inittab" "$LAB/keys/cluster"
+        cat "$LAB_D"/{image,cargo,accounts,kernel}.sh "$LAB_D"/guest/* "$LAB_D/inittab" "$LAB/keys/cluster"
     } | sha256sum
 }
 
@@ -131,7 +134,7 @@ image_busybox() {
 image_settings() {
     local root=$1 file
     users "$root/etc"
-    for file in guest-start guest-listen guest-command guest-login; do
+    for file in guest-start guest-listen guest-command guest-login guest-fresh; do
         install -m 755 "$LAB_D/guest/$file" "$root/usr/sbin/"
     done
     install -m 644 "$LAB_D/inittab" "$root/etc/inittab"
@@ -176,8 +179,10 @@ image_grl() {
 }
 
 image_disk() {
-    local mib
+    local mib files
+    files=$(find "$IMAGE/root" | wc -l)
     mib=$(du -sm "$IMAGE/root" | cut -f 1)
-    mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -d "$IMAGE/root" "$IMAGE/root.img.new" "$((mib * 115 / 100 + 16))M" >/dev/null
+    mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -N $((files + 1000)) -d "$IMAGE/root" "$IMAGE/root.img.new" \
+        "$((mib * 115 / 100 + 16))M" >/dev/null
     mv "$IMAGE/root.img.new" "$IMAGE/root.img"
 }

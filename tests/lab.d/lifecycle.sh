@@ -18,8 +18,12 @@ up() {
     for host in "${HOSTS[@]}"; do power_on_host "$host"; done
     say "up: guests (accelerator: $(accelerator))"
     start_guests
+    lab_stamp >"$LAB/ctl/stamp"
     say "up: ${GUESTS[*]} idle after $((($(now_ms) - began) / 1000)) s"
 }
+
+# What the running lab was made of.
+lab_stamp() { { image_stamp; guest_definitions; cat "$LAB"/guests/*.toml; sha256sum "$STAGE"/usr/{bin,sbin}/*; } | sha256sum; }
 
 # Everything that runs in the lab is below one process, and its mounts and networks are in that one's namespaces.
 down() {

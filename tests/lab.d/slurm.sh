@@ -48,7 +48,7 @@ slurm_nodes() {
     local guest
     for guest in "${GUESTS[@]}"; do
         echo "NodeName=$guest NodeAddr=$(cluster_address "$guest") CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4" \
-            "ThreadsPerCore=1 RealMemory=200 State=UNKNOWN"
+            "ThreadsPerCore=1 RealMemory=$((GUEST_MIB - 56)) State=UNKNOWN"
     done
 }
 

@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# What came of the runs: a row each, with what differed and why lines were aborted.
+
+TORTURE_ROW='%-36s %5s %7s %6s %-4s %13s %13s %7s  %s\n'
+
+torture_head() {
+    # shellcheck disable=SC2059
+    printf "$TORTURE_ROW" program ranks seconds exit same rehearsals 'drain ms' lines verdict
+    # shellcheck disable=SC2059
+    printf "$TORTURE_ROW" '' xnodes '' '' '' done/off/abort median/max '' ''
+}
+
+torture_row() {
+    local dir=$1 run=$2 name same=yes
+    name="${T_COMMAND[0]##*/} ${T_COMMAND[*]:1}"
+    torture_same "$dir" "$run" || same=no
+    # shellcheck disable=SC2059
+    printf "$TORTURE_ROW" "${name:0:36}" "${T_RANKS}x$T_NODES" "$(torture_seconds "$dir/plain")/$(torture_seconds "$dir/$run")" \
+        "$(torture_exit "$dir/plain")/$(torture_exit "$dir/$run")" "$same" \
+        "$(torture_count "$dir/$run" 'done')/$(torture_count "$dir/$run" off)/$(torture_count "$dir/$run" aborted)" \
+        "$(torture_drains "$dir/$run")" "$(torture_lines "$dir/$run")" "$3"
+}
+
+# The exit status of srun, or - where it did not come to one.
+torture_exit() {
+    local code=-
+    [[ ! -s $1/out/status ]] || read -r code _ <"$1/out/status"
+    echo "$code"
+}
+
+torture_ms() {
+    local began ended
+    [[ -s $1/out/status ]] || { echo 0; return; }
+    read -r _ began ended <"$1/out/status"
+    echo $(((${ended//[!0-9]/} - ${began//[!0-9]/}) / 1000))
+}
+
+torture_seconds() { printf '%d' $((($(torture_ms "$1") + 500) / 1000)); }
+
+# torture_count DIRECTORY done|off|aborted, of the rehearsals.
+torture_count() {
+    local what
+    case $2 in
+        'done') what='.phase == "done"' ;;
+        off) what='.error.kind == 4' ;;
+        aborted) what='.error.kind == 1' ;;
+    esac
+    if [[ -s $1/rehearsals.json ]]; then jq -s "map(select($what)) | length" "$1/rehearsals.json"; else echo 0; fi
+}
+
+# Did its proofs count more operations to the end? Then the run needs more seconds or fewer rehearsals.
+torture_moves() {
+    [[ -s $1/rehearsals.json ]] || return 1
+    jq -se 'map(select(.phase == "done") | .proof.issued) | length > 0 and .[length * 9 / 10 | floor] < .[-1]' \
+        "$1/rehearsals.json" >/dev/null
+}
+
+torture_drains() {
+    [[ -s $1/rehearsals.json ]] || { echo -; return; }
+    jq -rs 'map(select(.phase == "done") | .drain_ms) | sort
+        | if length == 0 then "-" else map(. * 10 | round / 10) | "\(.[length / 2 | floor])/\(.[-1])" end' "$1/rehearsals.json"
+}
+
+# Committed lines / others; r: restored.
+torture_lines() {
+    [[ -s $1/lines.json ]] || { echo -; return; }
+    echo "$(jq -rs 'map(.phase == "done") | "\(map(select(.)) | length)/\(map(select(. | not)) | length)"' "$1/lines.json")$(
+        [[ ! -s $1/restored ]] || echo r)"
+}
+
+torture_reasons() {
+    cat "$1"/{rehearsals,lines,restore}.json 2>/dev/null |
+        jq -r 'select(.error.kind == 1) | .error | "    aborted: \(.what): \(.where): \(.why)"' | sort | uniq -c | sort -rn | head -n 5
+}
+
+# torture_text DIRECTORY TO: the output without what may differ: ignored lines, and process ids as Open MPI prints them.
+torture_text() {
+    local file
+    local -a patterns=()
+    for file in "${T_IGNORE[@]}"; do patterns+=(-e "$file"); done
+    rm -rf "$2"
+    mkdir -p "$2"
+    for file in "$1"/out/*; do
+        case ${file##*/} in
+            batch | status | '*') continue ;;
+        esac
+        sed 's/\[\(g[0-9]\):[0-9]*\]/[\1:pid]/g' "$file" |
+            if ((${#patterns[@]})); then grep -avE "${patterns[@]}" || true; else cat; fi >"$2/${file##*/}"
+    done
+}
+
+torture_diff() {
+    torture_text "$1/plain" "$1/plain/text"
+    torture_text "$1/$2" "$1/$2/text"
+    (cd "$1" && diff -Naur plain/text "$2/text")
+}
+
+torture_same() { torture_diff "$@" >/dev/null; }
