@@ -16,6 +16,7 @@ torture_usage() {
 	  --runs N         so many runs with GRL after the one without
 	  --seconds S      a run that takes longer is cancelled, reported as hung and a failure; 300
 	  --ignore REGEX   lines of output that may differ; may be given again
+	  --only REGEX     only such lines of output are compared; may be given again
 	  --compare FILE   output is this file, too (of the working directory); may be given again
 	  --with FILE      file or directory that the program needs; may be given again
 	  --stdin FILE     what the program reads; of itself torture's own standard input if that is a file, else nothing
@@ -30,7 +31,7 @@ torture_usage() {
 TORTURE_LINE_AFTER=8
 # One command and what is asked of it; torture_case keeps them in a file.
 T_RANKS='' T_NODES='' T_EVERY=200 T_LINES='' T_ROLLBACK='' T_RUNS=1 T_SECONDS=300 T_LIST='' T_STDIN=''
-T_IGNORE=() T_COMPARE=() T_WITH=() T_ENV=() T_COMMAND=()
+T_IGNORE=() T_ONLY=() T_COMPARE=() T_WITH=() T_ENV=() T_COMMAND=()
 
 torture() {
     local case failed=0
@@ -72,6 +73,7 @@ torture_options() {
             --runs) T_RUNS=$1 ;;
             --seconds) T_SECONDS=$1 ;;
             --ignore) T_IGNORE+=("$1") ;;
+            --only) T_ONLY+=("$1") ;;
             --compare) T_COMPARE+=("$1") ;;
             --with) T_WITH+=("$1") ;;
             --stdin) T_STDIN=$1 ;;

@@ -14,6 +14,7 @@ torture_row() {
     local dir=$1 run=$2 name same=yes
     name="${T_COMMAND[0]##*/} ${T_COMMAND[*]:1}"
     torture_same "$dir" "$run" || same=no
+    [[ $run != plain ]] || same=-
     # shellcheck disable=SC2059
     printf "$TORTURE_ROW" "${name:0:36}" "${T_RANKS}x$T_NODES" "$(torture_seconds "$dir/plain")/$(torture_seconds "$dir/$run")" \
         "$(torture_exit "$dir/plain")/$(torture_exit "$dir/$run")" "$same" \
@@ -75,17 +76,19 @@ torture_reasons() {
 
 # torture_text DIRECTORY TO: the output without what may differ: ignored lines, and process ids as Open MPI prints them.
 torture_text() {
-    local file
-    local -a patterns=()
-    for file in "${T_IGNORE[@]}"; do patterns+=(-e "$file"); done
+    local file pattern
+    local -a ignore=(-e "\$.") only=(-e '')
+    for pattern in "${T_IGNORE[@]}"; do ignore+=(-e "$pattern"); done
+    ((${#T_ONLY[@]} == 0)) || only=()
+    for pattern in "${T_ONLY[@]}"; do only+=(-e "$pattern"); done
     rm -rf "$2"
     mkdir -p "$2"
     for file in "$1"/out/*; do
         case ${file##*/} in
             batch | status | '*') continue ;;
         esac
-        sed 's/\[\(g[0-9]\):[0-9]*\]/[\1:pid]/g' "$file" |
-            if ((${#patterns[@]})); then grep -avE "${patterns[@]}" || true; else cat; fi >"$2/${file##*/}"
+        sed 's/\[\(g[0-9]\):[0-9]*\]/[\1:pid]/g' "$file" | { grep -avE "${ignore[@]}" || true; } |
+            { grep -aE "${only[@]}" || true; } >"$2/${file##*/}"
     done
 }
 
