@@ -134,6 +134,7 @@ cargo_stamp() {
     [[ -f $CARGO/list ]] || return 0
     local kind source place
     while IFS=$'\t' read -r kind source place; do
+        [[ -e $source ]] || continue
         printf '%s %s %s\n' "$kind" "$source" "$place"
         find -H "$source" -printf '%P %s %T@ %m %l\n' | sort
     done <"$CARGO/list"
