@@ -12,6 +12,7 @@
 namespace grl {
 
 struct RealMpi {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares
 #define GRL_MPI(kind, name, parameters, arguments) decltype(&::MPI_##name) name;
 #include "armci_patch/mpi_functions.def"
 #undef GRL_MPI
