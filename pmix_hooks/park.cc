@@ -7,8 +7,11 @@
 namespace grl {
 namespace {
 
-constexpr std::int64_t kShortestNap = 50'000;    // ns between two polls of the transport
-constexpr std::int64_t kLongestNap = 1'000'000;  // a guest may have a single processor
+// Between two polls of the transport. A guest may have a single processor, which those that have
+// yet to fall silent need more: so a poll is followed by a nap several times as long.
+constexpr std::int64_t kShortestNap = 50'000;  // ns
+constexpr std::int64_t kLongestNap = 2'000'000;
+constexpr std::int64_t kNapsPerPoll = 4;
 
 // A mutex holder is let through until the agent has sealed; others wait for the master. `gate`,
 // here and below, is the lead.
@@ -28,7 +31,8 @@ void crossed(Gate& gate) {
 void await_release(Gate& gate) {
     LinePage& page = *gate.page;
     MasterWatch watch(page);
-    for (std::int64_t nap = kShortestNap;; nap = std::min(2 * nap, kLongestNap)) {
+    std::int64_t nap = kShortestNap;
+    for (;;) {
         const std::uint32_t closed = page.closed.load(std::memory_order_acquire);
         if (may_pass(gate)) return;
         const std::uint32_t fenced = gate.fenced.load(std::memory_order_acquire);
@@ -36,8 +40,11 @@ void await_release(Gate& gate) {
         if (attempt > closed && fenced >= attempt) {
             watch.wait(page.closed, closed, Reach::node);
         } else {
+            const std::int64_t began = monotonic_ns();
             if (gate.ops.progress != nullptr) gate.ops.progress(gate.ops.context);
+            nap = std::clamp(kNapsPerPoll * (monotonic_ns() - began), nap, kLongestNap);
             watch.wait(gate.fenced, fenced, Reach::process, nap);
+            nap = std::min(2 * nap, kLongestNap);
         }
     }
 }

@@ -83,7 +83,7 @@ check_static() {
 
 check_shell() {
     (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* \
-        tests/model/check) &&
+        tests/model/check tests/tidy) &&
         (cd "$SOURCE" && shellcheck -x tests/*.bats armci_patch/archive armci_patch/grl-config.in)
 }
 
