@@ -12,10 +12,11 @@ class CompletingPass : public MpiPass {
     // `update` changes the registry and says how many operations are complete by that.
     template <class Update>
     int done(int status, Update update) const {
-        if (status == MPI_SUCCESS && outermost()) {
+        // Also inside another call: the window is what it is.
+        if (status == MPI_SUCCESS) {
             const auto registry = windows();
             const std::uint64_t completed = update(*registry.operator->());
-            if (completed != 0) complete(completed);
+            if (completed != 0) count(g_mpi.gate, g_mpi.gate.slot->completed, completed);
         }
         return status;
     }
@@ -90,11 +91,13 @@ GRL_MPI_FUNCTION(Win_fence, (int assert, MPI_Win win)) {
                      [&](Windows& w) { return w.flushed_all(Windows::key(win)); });
 }
 
+// Complete here only: the target has what was written when its Win_wait returns, so writes stay
+// outstanding until the window's next fence, flush or end.
 GRL_MPI_FUNCTION(Win_complete, (MPI_Win win)) {
     GRL_MPI_FIND(Win_complete);
     const CompletingPass pass(CallClass::waiting);
     return pass.done(g_real.Win_complete(win),
-                     [&](Windows& w) { return w.flushed_all(Windows::key(win)); });
+                     [&](Windows& w) { return w.flushed_local_all(Windows::key(win)); });
 }
 
 GRL_MPI_FUNCTION(Win_free, (MPI_Win * win)) {

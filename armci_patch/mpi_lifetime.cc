@@ -19,7 +19,10 @@ Handle handle_of(Windows::Key key) {
     return (Handle)key;  // NOLINT: pointer or number
 }
 
+// Where many threads call, another one may be about to end the epoch: what is outstanding is
+// deferred.
 void finish(void*) {
+    if (g_mpi.gate.threaded) return;
     const std::uint64_t completed = windows()->finish(
         [](Windows::Key win) { g_real.Win_flush_all(handle_of<MPI_Win>(win)); },
         [](Windows::Key win, int rank) { g_real.Win_flush(rank, handle_of<MPI_Win>(win)); });

@@ -11,22 +11,32 @@ constinit RealMpi g_real{};
 
 namespace {
 
-constexpr const char* kFirst = "PMPI_Init";
+// A serial program's stub of MPI has the first names only.
+bool knows_mpi(void* library) {
+    return dlsym(library, "PMPI_Init") != nullptr || dlsym(library, "MPI_Init") != nullptr;
+}
 
 // In the global scope after this library; else, as where python has loaded MPI, among what the
 // caller's own object depends on.
 void* library_of(const void* caller) {
-    if (dlsym(RTLD_NEXT, kFirst) != nullptr) return RTLD_NEXT;
+    if (knows_mpi(RTLD_NEXT)) return RTLD_NEXT;
     Dl_info object{};
     if (dladdr(caller, &object) == 0) return nullptr;
     void* handle = dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-    return handle != nullptr && dlsym(handle, kFirst) != nullptr ? handle : nullptr;
+    return handle != nullptr && knows_mpi(handle) ? handle : nullptr;
 }
 
 template <class Function>
 bool find(void* library, const char* name, Function& function) {
     function = reinterpret_cast<Function>(dlsym(library, name));
     return function != nullptr;
+}
+
+// False where it has the first name only, or none: then it is none that could be drained.
+template <class Function>
+bool find_mpi(void* library, const char* second_name, Function& function) {
+    return find(library, second_name, function) ||
+           (find(library, second_name + 1, function), false);
 }
 
 // Open MPI's constants are addresses in its library, which this one must not ask the loader for; or
@@ -55,11 +65,11 @@ void find_real_mpi(const void* caller) {
     }
     bool whole = find_constants(library);
 #define GRL_MPI(kind, name, parameters, arguments) \
-    whole = find(library, "PMPI_" #name, g_real.name) && whole;
+    whole = find_mpi(library, "PMPI_" #name, g_real.name) && whole;
 #include "armci_patch/mpi_functions.def"
 #undef GRL_MPI
-    whole = find(library, "PMPI_Comm_size", g_real.Comm_size) && whole;
-    whole = find(library, "PMPI_Query_thread", g_real.Query_thread) && whole;
+    whole = find_mpi(library, "PMPI_Comm_size", g_real.Comm_size) && whole;
+    whole = find_mpi(library, "PMPI_Query_thread", g_real.Query_thread) && whole;
     g_real.whole = whole;
 }
 

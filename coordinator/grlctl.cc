@@ -127,6 +127,7 @@ Result<int> rehearse(const Words& w) {
         auto body = client.ask(CheckpointJob{*job, true}, {});
         auto report = body ? from_json<LineReport>(*body, "the answer") : body.error();
         if (report) {
+            last.reset();
             std::cout << (w.as_json ? json::serialize(*body) + "\n" : rehearsal_text(*report))
                       << std::flush;
             continue;

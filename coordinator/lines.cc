@@ -219,7 +219,8 @@ void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* ma
 void Lines::settle(std::uint32_t id, const LineReport& report) {
     Job& job = jobs_[id];
     const bool done = report.phase == Phase::done;
-    const bool committed = done && !job.run->rehearsal();
+    const bool rehearsal = job.run->rehearsal();
+    const bool committed = done && !rehearsal;
     job.run.reset();
     Result<LineReport> outcome = report;
     if (!done) {
@@ -228,14 +229,14 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
                       : fail("line " + std::to_string(id) + "/" + std::to_string(report.line), "",
                              "aborted: " + report.reason);
     }
-    if (report.line == 0 && job.every_s > 0) {
+    if (report.line == 0 && job.every_s > 0 && !rehearsal) {
         if (std::exchange(job.last_refusal, report.reason) != report.reason) {
             log_info(outcome.error().text());
         }
         if (job.timer)
             arm(id,
                 std::min<std::chrono::milliseconds>(kAskAgain, std::chrono::seconds(job.every_s)));
-    } else {
+    } else if (!rehearsal) {
         job.last_refusal.clear();
     }
     for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);
@@ -295,7 +296,7 @@ void Lines::tick(std::uint32_t id) {
     if (it == jobs_.end() || !it->second.timer) return;
     Job& job = it->second;
     arm(id, std::chrono::seconds(job.every_s));
-    if (job.run || !job.held_off.empty()) return;
+    if ((job.run && !job.run->rehearsal()) || !job.held_off.empty()) return;
     request(id, {{}, [](const Result<LineReport>&) {}});
 }
 

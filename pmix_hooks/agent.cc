@@ -1,5 +1,6 @@
 #include "pmix_hooks/agent.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -17,13 +18,20 @@ namespace {
 
 constexpr std::size_t kStackBytes = 256UL * 1024;
 
+// The C library takes a thread's static storage, which a program may have much of, from its stack.
+std::size_t storage_of_threads(const pthread_attr_t& attributes) {
+    using MinStack = std::size_t(const pthread_attr_t*);
+    auto* least = reinterpret_cast<MinStack*>(dlsym(RTLD_DEFAULT, "__pthread_get_minstack"));
+    return least != nullptr ? least(&attributes) : 0;
+}
+
 std::string start_thread(pthread_t& thread, void* (*body)(void*), void* argument) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStackBytes);
+    pthread_attr_setstacksize(&attributes, kStackBytes + storage_of_threads(attributes));
     pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited: signals are the application's
     const int error = pthread_create(&thread, &attributes, body, argument);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

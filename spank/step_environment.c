@@ -34,10 +34,10 @@ static void preload(spank_t spank, const char* library) {
 
 void grl_environment_protect(spank_t spank, const struct grl_arguments* arguments,
                              const char* page) {
-    /* OpenMPI's other one-sided components fail in MPI_Win_allocate between nodes over TCP; and
-     * parked ranks that spin would take the processor from those that still have to fall silent.
-     * What the user has chosen stays. */
-    spank_setenv(spank, "OMPI_MCA_osc", "pt2pt", 0);
+    /* OpenMPI's other one-sided components fail in MPI_Win_allocate between nodes over TCP (sm is
+     * for windows within a node); and parked ranks that spin would take the processor from those
+     * that still have to fall silent. What the user's environment has chosen stays. */
+    spank_setenv(spank, "OMPI_MCA_osc", "pt2pt,sm", 0);
     spank_setenv(spank, "OMPI_MCA_mpi_yield_when_idle", "1", 0);
     spank_setenv(spank, AGENT_LIBRARY_ENV, arguments->agent, 1);
     spank_setenv(spank, LINE_PAGE_ENV, page, 1);

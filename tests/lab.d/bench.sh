@@ -12,11 +12,11 @@ bench() {
     for word; do
         case $word in
             --json) BENCH_JSON=1 ;;
-            line | gate | armci | drain) names+=("$word") ;;
-            *) die "bench: no benchmark '$word' (line, gate, armci, drain)" ;;
+            line | gate | armci | drain | endurance) names+=("$word") ;;
+            *) die "bench: no benchmark '$word' (line, gate, armci, drain, endurance)" ;;
         esac
     done
-    ((${#names[@]})) || names=(gate line armci drain)
+    ((${#names[@]})) || names=(gate line armci drain endurance)
     build
     [[ -n $BENCH_JSON ]] || printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' name value unit baseline ratio 'p10 to p90' goal met
     for word in "${names[@]}"; do "bench_$word"; done
@@ -171,4 +171,41 @@ bench_drain() {
         done
     done
     down
+}
+
+BENCH_LINES=${GRL_LAB_BENCH_LINES:-1000}
+
+# So many rehearsals of one job: the last hundred against the first, and what processes hold after them against before.
+bench_endurance() {
+    local job reports=$LAB/log/bench-endurance.json what before after program
+    up
+    job=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 20000)
+    wait_ready "$job"
+    in_ctl grlctl --json rehearse "$job" --times 20 --every 20 >/dev/null
+    before=$(bench_holdings)
+    say "bench: $BENCH_LINES rehearsals"
+    in_ctl grlctl --json rehearse "$job" --times "$BENCH_LINES" --every 20 >"$reports"
+    after=$(bench_holdings)
+    bench_row "endurance: drain" ms 1.2 "$(jq -cs 'map(.drain_ms | values) | .[-100:]' "$reports")" \
+        "$(jq -cs 'map(.drain_ms | values) | .[:100]' "$reports")"
+    bench_row "endurance: silences" "" null "$(jq -cs '[map(select(.phase == "done")) | length]' "$reports")" "[$BENCH_LINES]"
+    for program in pgas_demo grl-master; do
+        for what in KiB files threads; do
+            bench_row "endurance: $program" "$what" 1.05 "$(jq -c "[.\"$program\".$what]" <<<"$after")" \
+                "$(jq -c "[.\"$program\".$what]" <<<"$before")"
+        done
+    done
+    cancel_job "$job"
+    down
+}
+
+# What the first guest's rank and master hold: memory, descriptors, threads.
+bench_holdings() {
+    # shellcheck disable=SC2016
+    guest_sh "${GUESTS[0]}" 'for program in pgas_demo grl-master; do
+        pid=$(pidof $program | cut -d " " -f 1)
+        memory=$(sed -n "s/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p" /proc/$pid/status)
+        threads=$(sed -n "s/^Threads:[^0-9]*\([0-9]*\)/\1/p" /proc/$pid/status)
+        echo "{\"$program\": {\"KiB\": $memory, \"files\": $(ls /proc/$pid/fd | wc -l), \"threads\": $threads}}"
+    done' | jq -cs add
 }
