@@ -80,6 +80,8 @@ drained() {
 
 known() { grl status | jq -e ".jobs[] | select(.job == $1)" >/dev/null; }
 
+@test "random mixes of ARMCI's operations against a model of memory" { drained "/opt/grl/armci_mix --seeds 4" 3; }
+
 @test "a step that is no MPI program puts lines off and ends well" {
     local job
     job=$(start_step --grl-checkpoint "sleep 15")

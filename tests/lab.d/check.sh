@@ -51,20 +51,23 @@ check_one() {
 
 check_unit() {
     local program name report
+    local -a programs
     check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS=
-    while read -r program; do
+    # Read whole, and nothing on standard input: an mpiexec in a test would read what is left of the list.
+    mapfile -t programs < <(make -s -C "$BUILD" print-tests)
+    for program in "${programs[@]}"; do
         name=$(basename "$program")
         report=$CHECK_REPORTS/$name.json
         rm -f "$report"
         # A crash leaves no report: then the program itself is the test that failed.
-        if (cd "$BUILD" && timeout 600 "$program" --gtest_brief=1 "--gtest_output=json:$report") ||
+        if (cd "$BUILD" && timeout 600 "$program" --gtest_brief=1 "--gtest_output=json:$report" </dev/null) ||
             jq -e '.failures > 0' "$report" >/dev/null 2>&1; then
             check_gtest_report "$name" "$report"
         else
             echo "not ok $name ended without a report"
             check_count 0 1
         fi
-    done < <(make -s -C "$BUILD" print-tests)
+    done
 }
 
 check_gtest_report() {
