@@ -29,7 +29,10 @@ demo() {
     demo_wait "$job"
 
     demo_report "$line" "$restore"
-    demo_verdict "$job" "$reference" "$restore"
+    local survived=0
+    demo_verdict "$job" "$reference" "$restore" || survived=$?
+    down
+    return "$survived"
 }
 
 demo_step() { say "demo: $*"; }
