@@ -43,9 +43,8 @@ teardown_file() { cancel_job "$JOB"; }
     local asked=$!
     wait_for 30 "images of a line" line_reaches commit
     resize_checkpoints $(($(in_host h1 df -m --output=used "$CHECKPOINTS" | tail -n 1) + 4))
-    run wait "$asked"
+    end_of_line "$asked"
     resize_checkpoints "$CHECKPOINTS_MIB"
-    output=$(cat "$BATS_TEST_TMPDIR/out")
     echo "$output"
     ((status != 0))
     [[ $output == *"space"* ]]
@@ -59,8 +58,8 @@ teardown_file() { cancel_job "$JOB"; }
     local asked=$!
     wait_for 30 "capture of a line" line_reaches capture
     kill_bridge h2
-    run wait "$asked"
-    cat "$BATS_TEST_TMPDIR/out"
+    end_of_line "$asked"
+    echo "$output"
     ((status != 0))
     start_bridge h2
     wait_ready "$JOB"
@@ -72,6 +71,13 @@ nothing_lost() {
     job_runs "$JOB"
     verified "$JOB" "$1"
     in_ctl grlctl checkpoint "$JOB"
+}
+
+# end_of_line PID: the status and output of a grlctl started here; `run` would wait in a subshell, whose child it is not.
+end_of_line() {
+    status=0
+    wait "$1" || status=$?
+    output=$(cat "$BATS_TEST_TMPDIR/out")
 }
 
 line_reaches() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
