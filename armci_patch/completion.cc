@@ -6,46 +6,46 @@ using namespace grl;
 extern "C" void ARMCI_Fence(int proc) {
     const CompletionPass pass;
     PARMCI_Fence(proc);
-    end(outstanding()->fenced(proc));
+    g_armci.end(outstanding()->fenced(proc));
 }
 
 extern "C" void ARMCI_AllFence(void) {
     const CompletionPass pass;
     PARMCI_AllFence();
-    end(outstanding()->fenced_all());
+    g_armci.end(outstanding()->fenced_all());
 }
 
 extern "C" void ARMCI_Barrier(void) {
     const WaitingPass pass;
     PARMCI_Barrier();  // fences all before it waits
-    end(outstanding()->fenced_all());
+    g_armci.end(outstanding()->fenced_all());
 }
 
 // Waits complete writes locally only, so they end reads.
 extern "C" int ARMCI_Wait(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Wait(handle);
-    end(outstanding()->waited(handle));
+    g_armci.end(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_Test(armci_hdl_t* handle) {
     const CompletionPass pass;
     const int status = PARMCI_Test(handle);
-    if (status == 0) end(outstanding()->waited(handle));
+    if (status == 0) g_armci.end(outstanding()->waited(handle));
     return status;
 }
 
 extern "C" int ARMCI_WaitProc(int proc) {
     const CompletionPass pass;
     const int status = PARMCI_WaitProc(proc);
-    end(outstanding()->waited(proc));
+    g_armci.end(outstanding()->waited(proc));
     return status;
 }
 
 extern "C" int ARMCI_WaitAll(void) {
     const CompletionPass pass;
     const int status = PARMCI_WaitAll();
-    end(outstanding()->waited_all());
+    g_armci.end(outstanding()->waited_all());
     return status;
 }

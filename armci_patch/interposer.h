@@ -1,27 +1,17 @@
 // The interposer's one static context: the process's gate and what is outstanding behind it.
 #pragma once
 
-#include "armci_patch/guarded.h"
+#include "armci_patch/gated_registry.h"
 #include "armci_patch/outstanding.h"
-#include "grl/gate.h"
 
 namespace grl {
 
-struct Interposer {
-    Gate gate;
-    Guarded<Outstanding> outstanding;
-};
+using Interposer = GatedRegistry<Outstanding>;
 
 extern Interposer g_armci;
 
-inline Guarded<Outstanding>::Access outstanding() {
-    return g_armci.outstanding(g_armci.gate);
-}
-
-// What a fence or wait has ended is taken from the registry, so it counts also where the call was made
-// inside another.
-inline void end(std::uint64_t operations) {
-    count(g_armci.gate, g_armci.gate.slot->completed, operations);
+inline Interposer::Access outstanding() {
+    return g_armci.registry();
 }
 
 // Calls that begin a one-sided operation; the destructor counts when the call has returned.

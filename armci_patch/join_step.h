@@ -11,4 +11,13 @@ namespace grl {
 // is.
 bool join_step(Gate& gate, int ranks, bool threaded);
 
+// All ranks or none: one without an agent would leave the others' fences waiting for ever.
+// Collective; `least` is given this rank's 1 or 0 and returns the least of all ranks.
+template <class Least>
+void join_step_together(Gate& gate, int ranks, bool threaded, Least least) {
+    const bool joined = join_step(gate, ranks, threaded);
+    const bool all_joined = least(joined ? 1 : 0) != 0;
+    if (joined && !all_joined) gate.leave(&gate, false);
+}
+
 }  // namespace grl

@@ -10,7 +10,7 @@ int g_inits = 0;  // GA initialises and finalises more than once; the outermost 
 
 void finish(void*) {
     PARMCI_AllFence();
-    count(g_armci.gate, g_armci.gate.slot->completed, outstanding()->fenced_all());
+    g_armci.end(outstanding()->fenced_all());
 }
 
 // The cheapest call that makes Open MPI and MPICH poll their transports.
@@ -26,11 +26,11 @@ int begin(int status, MPI_Comm comm) {
     g_armci.gate.ops = {finish, progress, nullptr};
     int level = MPI_THREAD_SINGLE;
     MPI_Query_thread(&level);
-    int joined = join_step(g_armci.gate, ranks, level == MPI_THREAD_MULTIPLE) ? 1 : 0;
-    // All or none: a rank without an agent would leave the others' fences waiting for ever.
-    int all_joined = 0;
-    PMPI_Allreduce(&joined, &all_joined, 1, MPI_INT, MPI_MIN, comm);
-    if (joined != 0 && all_joined == 0) g_armci.gate.leave(&g_armci.gate, false);
+    join_step_together(g_armci.gate, ranks, level == MPI_THREAD_MULTIPLE, [comm](int mine) {
+        int least = 0;
+        PMPI_Allreduce(&mine, &least, 1, MPI_INT, MPI_MIN, comm);
+        return least;
+    });
     return status;
 }
 

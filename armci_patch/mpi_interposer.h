@@ -1,22 +1,18 @@
 // The preload's one static context, and how an MPI call passes its gate.
 #pragma once
 
-#include "armci_patch/guarded.h"
+#include "armci_patch/gated_registry.h"
 #include "armci_patch/mpi_real.h"
 #include "armci_patch/windows.h"
-#include "grl/gate.h"
 
 namespace grl {
 
-struct MpiInterposer {
-    Gate gate;
-    Guarded<Windows> windows;
-};
+using MpiInterposer = GatedRegistry<Windows>;
 
 extern MpiInterposer g_mpi;
 
-inline Guarded<Windows>::Access windows() {
-    return g_mpi.windows(g_mpi.gate);
+inline MpiInterposer::Access windows() {
+    return g_mpi.registry();
 }
 
 class MpiPass : public GatePass {

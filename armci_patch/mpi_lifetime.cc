@@ -23,10 +23,9 @@ Handle handle_of(Windows::Key key) {
 // deferred.
 void finish(void*) {
     if (g_mpi.gate.threaded) return;
-    const std::uint64_t completed = windows()->finish(
+    g_mpi.end(windows()->finish(
         [](Windows::Key win) { g_real.Win_flush_all(handle_of<MPI_Win>(win)); },
-        [](Windows::Key win, int rank) { g_real.Win_flush(rank, handle_of<MPI_Win>(win)); });
-    count(g_mpi.gate, g_mpi.gate.slot->completed, completed);
+        [](Windows::Key win, int rank) { g_real.Win_flush(rank, handle_of<MPI_Win>(win)); }));
 }
 
 void progress(void*) {
@@ -47,11 +46,11 @@ void begin() {
     g_real.Query_thread(&level);
     windows()->open(ranks);
     g_mpi.gate.ops = {finish, progress, nullptr};
-    int joined = join_step(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE) ? 1 : 0;
-    // All or none: a rank without an agent would leave the others' fences waiting for ever.
-    int all_joined = 0;
-    g_real.Allreduce(&joined, &all_joined, 1, g_real.integer, g_real.minimum, g_real.world);
-    if (joined != 0 && all_joined == 0) g_mpi.gate.leave(&g_mpi.gate, false);
+    join_step_together(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE, [](int mine) {
+        int least = 0;
+        g_real.Allreduce(&mine, &least, 1, g_real.integer, g_real.minimum, g_real.world);
+        return least;
+    });
 }
 
 }  // namespace

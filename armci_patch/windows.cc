@@ -32,6 +32,11 @@ Windows::Window* Windows::find(Key key) {
     }
 }
 
+Windows::Window* Windows::busy(Key key) {
+    Window* known = find(key);
+    return known != nullptr && known->outstanding != 0 ? known : nullptr;
+}
+
 bool Windows::grow() {
     const std::size_t capacity = capacity_ == 0 ? kFirstCapacity : 2 * capacity_;
     auto* table = static_cast<Window*>(std::calloc(capacity, sizeof(Window)));
@@ -103,40 +108,38 @@ void Windows::began(Sort sort, Key window, int target) {
     ++known->outstanding;
 }
 
-void Windows::locked(Key window, int target) {
-    Window* known = make(window);
-    if (known == nullptr) return;
-    ++peer_of(*known, target).locked;
-    ++known->locks;
+std::uint64_t Windows::locked(Key window, int target) {
+    if (Window* known = make(window); known != nullptr) {
+        ++peer_of(*known, target).locked;
+        ++known->locks;
+    }
+    return 0;
 }
 
-void Windows::locked_all(Key window) {
-    Window* known = make(window);
-    if (known != nullptr) known->all_locked = true;
+std::uint64_t Windows::locked_all(Key window) {
+    if (Window* known = make(window); known != nullptr) known->all_locked = true;
+    return 0;
 }
 
 std::uint64_t Windows::flushed(Key window, int target) {
-    Window* known = find(window);
-    if (known == nullptr || known->outstanding == 0) return 0;
-    return take(*known, peer_of(*known, target));
+    Window* known = busy(window);
+    return known == nullptr ? 0 : take(*known, peer_of(*known, target));
 }
 
 std::uint64_t Windows::flushed_all(Key window) {
-    Window* known = find(window);
+    Window* known = busy(window);
     return known == nullptr ? 0 : take_all(*known);
 }
 
 std::uint64_t Windows::flushed_local(Key window, int target) {
-    Window* known = find(window);
-    if (known == nullptr || known->outstanding == 0) return 0;
-    return take_reads(*known, peer_of(*known, target));
+    Window* known = busy(window);
+    return known == nullptr ? 0 : take_reads(*known, peer_of(*known, target));
 }
 
 std::uint64_t Windows::flushed_local_all(Key window) {
-    Window* known = find(window);
+    Window* known = busy(window);
     std::uint64_t completed = 0;
-    if (known == nullptr || known->outstanding == 0) return 0;
-    for (int target = 0; target <= ranks_; ++target)
+    for (int target = 0; known != nullptr && target <= ranks_; ++target)
         completed += take_reads(*known, known->peers[target]);
     return completed;
 }

@@ -29,10 +29,9 @@ class Windows {
 
     void began(Sort sort, Key window, int target);
 
-    void locked(Key window, int target);
-    void locked_all(Key window);
-
-    // Each returns how many operations are complete by it.
+    // Each returns how many operations are complete by it; of these two, none.
+    std::uint64_t locked(Key window, int target);
+    std::uint64_t locked_all(Key window);
     std::uint64_t flushed(Key window, int target);
     std::uint64_t flushed_all(Key window);
     std::uint64_t flushed_local(Key window, int target);  // reads: their values have arrived
@@ -80,6 +79,7 @@ class Windows {
     };
 
     Window* find(Key key);
+    Window* busy(Key key);  // null unless something is outstanding in it
     Window* make(Key key);
     bool grow();
     Peer& peer_of(Window& window, int target) const;

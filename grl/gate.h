@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "grl/futex.h"
 #include "grl/line_page.h"
@@ -79,16 +80,14 @@ struct Gate {
 };
 
 // One writer each, so a load and a store will do; another process may read.
-inline void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-inline void add(std::atomic<std::uint32_t>& counter, std::uint32_t n) {
+template <class Word>
+void add(std::atomic<Word>& counter, std::type_identity_t<Word> n) {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
 // For counters of a gate, whatever its threads.
 template <class Word>
-void count(const Gate& gate, std::atomic<Word>& counter, Word n) {
+void count(const Gate& gate, std::atomic<Word>& counter, std::type_identity_t<Word> n) {
     if (gate.threaded) [[unlikely]]
         counter.fetch_add(n, std::memory_order_relaxed);
     else
@@ -112,7 +111,7 @@ class GatePass {
         outermost_ = slot.call.load(std::memory_order_relaxed) == 0;
         if (!outermost_) return;
         // Counted before the class is stored: whoever sees the class sees the operation.
-        if (call == CallClass::one_sided) add(slot.issued, std::uint64_t{1});
+        if (call == CallClass::one_sided) add(slot.issued, 1);
         set_call(slot, call);
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (gate.shut->load(std::memory_order_relaxed) != 0) [[unlikely]]

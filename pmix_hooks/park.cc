@@ -102,7 +102,7 @@ void slow_enter(Gate* entered, CallClass call) {
         const bool counted = call == CallClass::one_sided;
         if (counted) add(slot.issued, std::uint64_t(-1));  // not begun after all
         park(*gate);
-        if (counted) add(slot.issued, std::uint64_t{1});
+        if (counted) add(slot.issued, 1);
         set_call(slot, call);
         std::atomic_signal_fence(std::memory_order_seq_cst);
     }

@@ -72,12 +72,10 @@ TEST_F(CoordinatorLines, AMasterThatSaysNoAbortsWithItsReason) {
 
 TEST_F(CoordinatorLines, ARehearsalTouchesNoGuestAndLeavesNoLine) {
     w.ready();
-    std::optional<Result<LineReport>> outcome;
-    w.coordinator->lines().rehearse(kJob, {{}, [&](auto r) { outcome = r; }});
-    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
-    ASSERT_TRUE(*outcome) << outcome->error().text();
-    EXPECT_EQ((*outcome)->phase, Phase::done);
-    EXPECT_GT((*outcome)->proof.ranks, 0U);
+    const auto outcome = w.rehearsal();
+    ASSERT_TRUE(outcome) << outcome.error().text();
+    EXPECT_EQ(outcome->phase, Phase::done);
+    EXPECT_GT(outcome->proof.ranks, 0U);
     expect_released(false);
     for (const char* word : {"prepare_line", "freeze_line", "capture_line", "abort_line"})
         EXPECT_EQ(w.count(std::string("h1 ") + word), 0) << word;
@@ -88,10 +86,8 @@ TEST_F(CoordinatorLines, ARehearsalTouchesNoGuestAndLeavesNoLine) {
 TEST_F(CoordinatorLines, ARehearsalThatFailsOpensTheGates) {
     w.ready();
     w.master("g2").refuses = "rank 3 is finalising";
-    std::optional<Result<LineReport>> outcome;
-    w.coordinator->lines().rehearse(kJob, {{}, [&](auto r) { outcome = r; }});
-    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
-    expect_undone(*outcome, "rank 3 is finalising", 0);
+    const auto outcome = w.rehearsal();
+    expect_undone(outcome, "rank 3 is finalising", 0);
     w.master("g2").refuses.clear();
     expect_next_is_good();
 }

@@ -307,8 +307,16 @@ void World::settle(int ms) {
 }
 
 Result<LineReport> World::line() {
+    return end_of(&Lines::request);
+}
+
+Result<LineReport> World::rehearsal() {
+    return end_of(&Lines::rehearse);
+}
+
+Result<LineReport> World::end_of(void (Lines::*ask)(std::uint32_t, Watcher<LineReport>)) {
     std::optional<Result<LineReport>> outcome;
-    coordinator->lines().request(kJob, {{}, [&](Result<LineReport> r) { outcome = std::move(r); }});
+    (coordinator->lines().*ask)(kJob, {{}, [&](Result<LineReport> r) { outcome = std::move(r); }});
     if (!until([&] { return outcome.has_value(); })) return fail("test", "", "no end");
     settle();
     return *outcome;

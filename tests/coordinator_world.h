@@ -104,6 +104,7 @@ struct World {
 
     // Asks for a line and waits for its end.
     Result<LineReport> line();
+    Result<LineReport> rehearsal();
     Result<RestoreReport> restore(std::optional<std::uint32_t> to = {});
     // A question of grlctl's.
     Result<json::object> ask(std::uint32_t uid, const std::string& type, json::object body);
@@ -114,6 +115,10 @@ struct World {
     int count(const std::string& entry) const;
     int place_of(const std::string& entry) const;  // of the last; -1: never
 
+  private:
+    Result<LineReport> end_of(void (Lines::*ask)(std::uint32_t, Watcher<LineReport>));
+
+  public:
     asio::io_context io;
     std::string dir;
     CoordinatorConfig config;

@@ -26,8 +26,7 @@ ended_well() {
     [[ $(job_state "$1") == COMPLETED ]]
 }
 
-# drained COMMAND LEAST: under GRL the command is brought to silence LEAST times or more, prints what it prints without, and
-# the last proof counts operations if it has any.
+# drained COMMAND LEAST: under GRL the command is brought to silence LEAST times or more, and prints what it prints without.
 drained() {
     local plain job times
     plain=$(output_of "" "$1")

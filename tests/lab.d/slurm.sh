@@ -85,8 +85,6 @@ job_state() { in_ctl squeue -h -t all -j "$1" -o %T 2>/dev/null; }
 job_field() { in_ctl scontrol -o show job "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
 
 job_runs() { [[ $(job_state "$1") == RUNNING ]]; }
-job_ended() {
-    case $(job_state "$1") in
-        PENDING | RUNNING | COMPLETING | CONFIGURING | SUSPENDED) return 1 ;;
-    esac
-}
+# Where Slurm says nothing, as it may under load, nothing is known.
+job_started() { [[ $(job_state "$1") != @(|PENDING|CONFIGURING) ]]; }
+job_ended() { [[ $(job_state "$1") != @(|PENDING|CONFIGURING|RUNNING|COMPLETING|SUSPENDED) ]]; }

@@ -33,16 +33,13 @@ torture_script() {
     printf ' <%q\necho "$? $began $EPOCHREALTIME" >%q\n' "$T_STDIN" "$CARGO_OUT/status"
 }
 
-torture_started() { [[ $(job_state "$1") != @(|PENDING|CONFIGURING) ]]; }
-torture_ended() { [[ $(job_state "$1") != @(|PENDING|CONFIGURING|RUNNING|COMPLETING|SUSPENDED) ]]; }
-
 torture_wait() {
     local dir=$1 job=$2
-    wait_for 90 "start of job $job" torture_started "$job" || true
-    wait_for "$T_SECONDS" "end of job $job" torture_ended "$job" 2>/dev/null && return
+    wait_for 90 "start of job $job" job_started "$job" || true
+    wait_for "$T_SECONDS" "end of job $job" job_ended "$job" 2>/dev/null && return
     torture_stands "$job" >"$dir/hung"
     in_ctl scancel "$job"
-    wait_for 90 "end of job $job after scancel" torture_ended "$job"
+    wait_for 90 "end of job $job after scancel" job_ended "$job"
 }
 
 # Where each rank of a job stands that does not end.
@@ -67,8 +64,8 @@ torture_disturb() {
     local dir=$1 job=$2 middle times=1000000
     middle=$(($(now_ms) + $(torture_ms "$dir/../plain") / 2))
     [[ -z $T_LINES ]] || times=$TORTURE_LINE_AFTER
-    until torture_ended "$job"; do
-        torture_started "$job" || { sleep 0.1; continue; }
+    until job_ended "$job"; do
+        job_started "$job" || { sleep 0.1; continue; }
         grl rehearse "$job" --times "$times" --every "$T_EVERY" >>"$dir/rehearsals.json" 2>/dev/null || true
         [[ -n $T_LINES ]] || { sleep 0.1; continue; }
         grl checkpoint "$job" >>"$dir/lines.json" || true
