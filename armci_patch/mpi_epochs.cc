@@ -17,8 +17,7 @@ int told(int status, Update update) {
 
 // `update` of the registry `w`, with the window's key `k`.
 #define GRL_EPOCH(call, name, parameters, arguments, update)                          \
-    GRL_MPI_FUNCTION(name, parameters) {                                              \
-        GRL_MPI_FIND(name);                                                           \
+    GRL_MPI_FUNCTION(name, parameters, arguments) {                                   \
         const Windows::Key k = Windows::key(win);                                     \
         const MpiPass pass(CallClass::call);                                          \
         return told(g_real.name arguments, [&](const auto& w) { return w->update; }); \
@@ -39,8 +38,7 @@ GRL_EPOCH(waiting, Win_fence, (int assert, MPI_Win win), (assert, win), flushed_
 GRL_EPOCH(waiting, Win_complete, (MPI_Win win), (win), flushed_local_all(k))
 // clang-format on
 
-GRL_MPI_FUNCTION(Win_free, (MPI_Win * win)) {
-    GRL_MPI_FIND(Win_free);
+GRL_MPI_FUNCTION(Win_free, (MPI_Win * win), (win)) {
     const Windows::Key key = Windows::key(*win);  // free takes the handle away
     const MpiPass pass(CallClass::waiting);
     return told(g_real.Win_free(win), [&](const auto& w) { return w->freed(key); });

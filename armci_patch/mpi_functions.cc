@@ -4,8 +4,7 @@
 using namespace grl;
 
 #define GRL_WRAP(name, parameters, arguments, pass) \
-    GRL_MPI_FUNCTION(name, parameters) {            \
-        GRL_MPI_FIND(name);                         \
+    GRL_MPI_FUNCTION(name, parameters, arguments) { \
         pass;                                       \
         return g_real.name arguments;               \
     }

@@ -37,11 +37,22 @@ class RmaPass : public OperationPass {
 
 }  // namespace grl
 
-// Both names are one function: Fortran's entry points and other interposers call the second.
-#define GRL_MPI_FUNCTION(name, parameters)                           \
-    extern "C" int PMPI_##name parameters                            \
-        __attribute__((alias("MPI_" #name), visibility("default"))); \
-    extern "C" int MPI_##name parameters
+// Both names pass the gate: Fortran's entry points and other interposers call the second. Where a
+// profiling library that the program was linked with has the first, that one is called, and comes
+// back by the second.
+#define GRL_MPI_FUNCTION(name, parameters, arguments)                 \
+    [[gnu::always_inline]] static inline int gated_##name parameters; \
+    extern "C" int PMPI_##name parameters {                           \
+        GRL_MPI_FIND(name);                                           \
+        return gated_##name arguments;                                \
+    }                                                                 \
+    extern "C" int MPI_##name parameters {                            \
+        GRL_MPI_FIND(name);                                           \
+        if (g_profiler.name != nullptr) [[unlikely]]                  \
+            return g_profiler.name arguments;                         \
+        return gated_##name arguments;                                \
+    }                                                                 \
+    int gated_##name parameters
 
 #define GRL_MPI_FIND(name)                   \
     if (g_real.name == nullptr) [[unlikely]] \

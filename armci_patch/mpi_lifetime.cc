@@ -55,22 +55,20 @@ void begin() {
 
 }  // namespace
 
-GRL_MPI_FUNCTION(Init, (int* argc, char*** argv)) {
-    GRL_MPI_FIND(Init);
+GRL_MPI_FUNCTION(Init, (int* argc, char*** argv), (argc, argv)) {
     const int status = g_real.Init(argc, argv);
     if (status == MPI_SUCCESS) begin();
     return status;
 }
 
-GRL_MPI_FUNCTION(Init_thread, (int* argc, char*** argv, int required, int* provided)) {
-    GRL_MPI_FIND(Init_thread);
+GRL_MPI_FUNCTION(Init_thread, (int* argc, char*** argv, int required, int* provided),
+                 (argc, argv, required, provided)) {
     const int status = g_real.Init_thread(argc, argv, required, provided);
     if (status == MPI_SUCCESS) begin();
     return status;
 }
 
-GRL_MPI_FUNCTION(Finalize, (void)) {
-    GRL_MPI_FIND(Finalize);
+GRL_MPI_FUNCTION(Finalize, (void), ()) {
     if (g_mpi.gate.leave != nullptr) {
         {
             const MpiPass pass(CallClass::waiting);

@@ -8,6 +8,7 @@
 namespace grl {
 
 constinit RealMpi g_real{};
+constinit MpiFunctions g_profiler{};
 
 namespace {
 
@@ -39,6 +40,21 @@ bool find_mpi(void* library, const char* second_name, Function& function) {
            (find(library, second_name + 1, function), false);
 }
 
+const void* object_of(const void* address) {
+    Dl_info object{};
+    return dladdr(address, &object) != 0 ? object.dli_fbase : nullptr;
+}
+
+// That of a profiler, if there is one between this library and MPI's own.
+template <class Function>
+Function profiler_of(void* library, const char* first_name, Function real) {
+    Function first = nullptr;
+    if (real == nullptr || !find(library, first_name, first)) return nullptr;
+    const bool same = object_of(reinterpret_cast<const void*>(first)) ==
+                      object_of(reinterpret_cast<const void*>(real));
+    return same ? nullptr : first;
+}
+
 // Open MPI's constants are addresses in its library, which this one must not ask the loader for; or
 // in the program, where that was linked with copies.
 bool find_constants(void* library) {
@@ -64,8 +80,14 @@ void find_real_mpi(const void* caller) {
         std::abort();
     }
     bool whole = find_constants(library);
-#define GRL_MPI(kind, name, parameters, arguments) \
-    whole = find_mpi(library, "PMPI_" #name, g_real.name) && whole;
+    // The profilers first: other threads go by what is found in g_real.
+#define GRL_MPI(kind, name, parameters, arguments)                                            \
+    {                                                                                         \
+        decltype(g_real.name) real = nullptr;                                                 \
+        whole = find_mpi(library, "PMPI_" #name, real) && whole;                              \
+        if (library == RTLD_NEXT) g_profiler.name = profiler_of(library, "MPI_" #name, real); \
+        g_real.name = real;                                                                   \
+    }
 #include "armci_patch/mpi_functions.def"
 #undef GRL_MPI
     whole = find_mpi(library, "PMPI_Comm_size", g_real.Comm_size) && whole;

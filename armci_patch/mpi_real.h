@@ -11,11 +11,14 @@
 
 namespace grl {
 
-struct RealMpi {
+struct MpiFunctions {
 // NOLINTNEXTLINE(bugprone-macro-parentheses): it declares
 #define GRL_MPI(kind, name, parameters, arguments) decltype(&::MPI_##name) name;
 #include "armci_patch/mpi_functions.def"
 #undef GRL_MPI
+};
+
+struct RealMpi : MpiFunctions {
     decltype(&::MPI_Comm_size) Comm_size;
     decltype(&::MPI_Query_thread) Query_thread;
     MPI_Comm world;
@@ -25,6 +28,8 @@ struct RealMpi {
 };
 
 extern RealMpi g_real;
+// The first names where they are of another library than the second ones: a profiler's. Else null.
+extern MpiFunctions g_profiler;
 
 // Finds it from the code at `caller`, which knows its MPI. Ends the process with one line when
 // there is none: the call could not be answered.
