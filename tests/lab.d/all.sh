@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 for module in deps build kernel accounts definitions image slurm \
-    spaces network daemons control hosts guests lifecycle cargo torture torture_run torture_report demo check bench; do
+    spaces network daemons control hosts guests natives lifecycle cargo torture torture_run torture_report demo check bench; do
     # shellcheck disable=SC1090
     source "$LAB_D/$module.sh"
 done

@@ -5,21 +5,25 @@
 GUEST_MIB=${GRL_LAB_GUEST_MIB:-256}
 
 guest_definitions() {
-    local guest accel
+    local guest accel mib=$GUEST_MIB initrd=$IMAGE/initrd.cpio
     accel=$(accelerator)
+    if nodes_are_native; then
+        mib=64 initrd=$IMAGE/idle.cpio
+        initramfs "$initrd" "$LAB_D/guest/idle-init"
+    fi
     for guest in "${GUESTS[@]}"; do
         cat >"$LAB/guests/$guest.toml" <<-E
 	name = "$guest"
 	address = "$(cluster_address "$guest")"
 	driver = "qemu"
-	memory_mib = $GUEST_MIB
+	memory_mib = $mib
 	vcpus = 1
 	[qemu]
 	accel = "$accel"
 	machine = "pc-i440fx-7.2"
 	cpu = "max,la57=off"
 	kernel = "$KERNEL/vmlinux"
-	initrd = "$IMAGE/initrd.cpio"
+	initrd = "$initrd"
 	append = "$(guest_append "$guest")"
 	disk = "$IMAGE/root.img"
 	nics = [ { bridge = "br-cluster", mac = "$(guest_mac "$guest")" } ]

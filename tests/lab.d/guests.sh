@@ -9,6 +9,7 @@ start_guest() { in_ctl grlctl start "$1" "${2:-$(first_host "$1")}"; }
 start_guests() {
     local guest
     for guest in "${GUESTS[@]}"; do start_guest "$guest"; done
+    ! nodes_are_native || for guest in "${GUESTS[@]}"; do start_native "$guest"; done
     wait_for 120 "registration of ${GUESTS[*]} with slurmctld (consoles: $LAB/h*/run/g*.console.log)" nodes_idle
 }
 

@@ -33,7 +33,7 @@ down() {
 # Logs and state of the last time are kept until the next.
 forget() {
     local name
-    for name in log etc ctl "${HOSTS[@]}"; do rm -rf "${LAB:?}/$name"; done
+    for name in log etc ctl "${HOSTS[@]}" "${GUESTS[@]}"; do rm -rf "${LAB:?}/$name"; done
 }
 
 status() {
