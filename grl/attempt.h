@@ -23,6 +23,7 @@ inline void open_attempt(LinePage& page, std::uint32_t attempt, std::uint64_t li
 // Opens the gates and lets all go. May be called at any time after open_attempt, once or more.
 inline void close_attempt(LinePage& page, std::uint32_t attempt, Outcome outcome) {
     page.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
+    page.closed_ns.store(monotonic_ns(), std::memory_order_relaxed);
     page.shut.store(0, std::memory_order_release);  // before `closed`: who wakes finds it open
     page.closed.store(attempt, std::memory_order_release);
     futex_wake(page.closed, Reach::node);

@@ -28,7 +28,7 @@
 namespace grl {
 
 inline constexpr std::uint32_t kLinePageMagic = 0x47524c50;  // "GRLP"
-inline constexpr std::uint32_t kLinePageVersion = 2;
+inline constexpr std::uint32_t kLinePageVersion = 3;
 inline constexpr const char* kLinePageEnv = "GRL_LINE_PAGE";  // path of the page
 inline constexpr const char* kDebugEnv = "GRL_DEBUG";  // set and not empty: ranks keep a RankTrace
 inline constexpr const char* kAgentLibraryEnv = "GRL_AGENT_LIBRARY";  // path of libgrl_agent.so
@@ -110,6 +110,7 @@ struct LinePage {
     std::atomic<std::uint64_t> line;     // the line number the attempt is for
     std::atomic<std::int64_t> grace_ns;  // how long a call that waits for a peer may hold silence
                                          // up before its operations count as deferred
+    std::atomic<std::int64_t> closed_ns;  // CLOCK_MONOTONIC when the gates were last opened
 
     // Bumped, with a wake, when a slot becomes running, silent, leaving, left or absent; the
     // leader's becomes silent after the proof is written. Draining and fencing only show.

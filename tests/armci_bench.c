@@ -1,13 +1,12 @@
 // What the gate costs a call: every operation by its public name, which passes the gate, and by its
-// second name, which does not, one after the other in the same run. Rank 0 calls, the last rank is
-// the target. One JSON object a row: operation, bytes, microseconds of each sample both ways.
+// second name, which does not (as long as MPI has no gate, mpi=none), in pairs. Rank 0 calls, the
+// last rank is the target. One JSON object a row: operation, bytes, microseconds of each sample
+// both ways.
 //   armci_bench [SAMPLES]
-#define _GNU_SOURCE
 #include <armci.h>
 #include <mpi.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+
+#include "tests/paired.h"
 
 extern int PARMCI_Put(void*, void*, int, int);
 extern int PARMCI_Get(void*, void*, int, int);
@@ -21,12 +20,6 @@ static const char* const names[kOperations] = {"put", "get", "acc", "rmw"};
 static void** bases;
 static char* local;
 static int target;
-
-static double now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
 
 static double once(int operation, int bytes, int gated) {
     double scale = 1;
@@ -52,35 +45,6 @@ static double once(int operation, int bytes, int gated) {
     return now_us() - began;
 }
 
-static void print(const char* name, const double* samples, int count) {
-    printf(", \"%s\": [", name);
-    for (int i = 0; i < count; i++) printf("%s%.3f", i == 0 ? "" : ",", samples[i]);
-    printf("]");
-}
-
-// In pairs whose order changes, so that drift and habit fall on both alike.
-static void measure(int operation, int bytes, int samples) {
-    double* with = calloc((size_t)samples, sizeof *with);
-    double* without = calloc((size_t)samples, sizeof *without);
-    for (int i = -2; i < samples; i++) {
-        double pair[2];
-        for (int k = 0; k < 2; k++) {
-            const int gated = (k ^ i) & 1;
-            pair[gated] = once(operation, bytes, gated);
-        }
-        if (i < 0) continue;  // the first ones open connections
-        without[i] = pair[0];
-        with[i] = pair[1];
-    }
-    printf("{\"operation\": \"%s\", \"bytes\": %d", names[operation], bytes);
-    print("with", with, samples);
-    print("without", without, samples);
-    printf("}\n");
-    fflush(stdout);
-    free(with);
-    free(without);
-}
-
 int main(int argc, char* argv[]) {
     static const int sizes[] = {8, 512, 8192, 131072, kMost};
     const int samples = argc > 1 ? atoi(argv[1]) : 100;
@@ -97,7 +61,8 @@ int main(int argc, char* argv[]) {
     if (rank == 0) {
         for (int operation = 0; operation < kOperations; operation++)
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-                if (operation != 3 || s == 0) measure(operation, sizes[s], samples);
+                if (operation != 3 || s == 0)
+                    measure_pairs(names[operation], operation, sizes[s], samples, once);
     }
     MPI_Barrier(MPI_COMM_WORLD);  // the target makes progress here
     ARMCI_Barrier();

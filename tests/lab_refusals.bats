@@ -1,9 +1,10 @@
 # A job that asks for protection and cannot have it is told so before a task starts.
 # shellcheck shell=bash disable=SC2154
 
+export GRL_LAB_NODES=native
 load lab.d/bats
 
-setup_file() { lab_is_up || lab_for_file; }
+setup_file() { lab_if_needed; }
 
 # step [SRUN_OPTION...]: one task on each of two guests, from the control host.
 step() { as_user timeout 60 srun -N2 -n2 "$@" hostname; }

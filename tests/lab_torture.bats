@@ -1,6 +1,7 @@
 # Another's program is brought into the guests and does there with lines what it does without.
 # shellcheck shell=bash disable=SC2154
 
+export GRL_LAB_NODES=native
 load lab.d/bats
 
 torture_of() { run "$SOURCE/tests/lab" torture "$@" </dev/null; echo "$output"; }

@@ -4,8 +4,9 @@
 # shellcheck source-path=SCRIPTDIR source=all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/all.sh"
 
-# up afresh for a file; a test that breaks a machine mends it.
+# For a file: up afresh, or what an earlier file has left idle. A test that breaks a machine mends it.
 lab_for_file() { "$SOURCE/tests/lab" up 2>&1; }
+lab_if_needed() { up_unless_ready 2>&1; }
 
 # start_job SRUN_OPTIONS PROGRAM_OPTIONS [SBATCH_OPTION...]: a pgas_demo on all guests; prints the job's number.
 start_job() {
@@ -38,4 +39,25 @@ fails_with() {
     run "$@"
     echo "exit $status: $output"
     ((status != 0)) && [[ $output == *"$wanted"* ]]
+}
+
+# start_step SRUN_OPTIONS COMMAND: one rank on each guest; prints the job's number.
+start_step() {
+    submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/job-%j.out <<-E
+	#!/bin/bash
+	srun $1 $2
+	E
+}
+
+# output_of SRUN_OPTIONS COMMAND: what a job of its own printed, once it has ended well.
+output_of() {
+    local job
+    job=$(start_step "$@")
+    ended_well "$job"
+}
+
+ended_well() {
+    wait_for 180 "end of job $1" job_ended "$1"
+    job_output "$1"
+    [[ $(job_state "$1") == COMPLETED ]]
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # natives.sh and torture_run.sh read what is set here
 # Measurements in the lab, each beside its baseline in the same run: medians, the spread from the 10th to the 90th
 # percentile, the ratio to the baseline, and whether the goal of docs/performance.md is met.
 
@@ -12,14 +13,25 @@ bench() {
     for word; do
         case $word in
             --json) BENCH_JSON=1 ;;
-            line | gate | armci | drain | endurance) names+=("$word") ;;
-            *) die "bench: no benchmark '$word' (line, gate, armci, drain, endurance)" ;;
+            gate | armci | nwchem | drain | resume | stall | line | endurance) names+=("$word") ;;
+            *) die "bench: no benchmark '$word' (gate, armci, nwchem, drain, resume, stall, line, endurance)" ;;
         esac
     done
-    ((${#names[@]})) || names=(gate line armci drain endurance)
+    ((${#names[@]})) || names=(gate armci drain resume stall line endurance)
     build
     [[ -n $BENCH_JSON ]] || printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' name value unit baseline ratio 'p10 to p90' goal met
     for word in "${names[@]}"; do "bench_$word"; done
+}
+
+# Without images, so on native nodes unless GRL_LAB_NODES says otherwise: emulation would hide what is measured.
+bench_up_native() {
+    NODES=${GRL_LAB_NODES:-native}
+    up
+}
+
+bench_up_guests() {
+    NODES=guests
+    up
 }
 
 # bench_row NAME UNIT GOAL VALUES [BASELINE_VALUES]: values are JSON arrays; the goal bounds the ratio, or is null.
@@ -63,7 +75,7 @@ bench_gate_times() {
 bench_line() {
     local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json i
     build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
-    up
+    bench_up_guests
     say "bench: bare fences of ${#GUESTS[@]} ranks"
     fence=$(bench_fences "${#GUESTS[@]}" "${#GUESTS[@]}")
 
@@ -132,16 +144,122 @@ bench_line_rows() {
         "$(jq -cs 'map(([.guests[].raw_bytes] | add / 1048576) / (.commit_ms / 1000))' "$1")"
 }
 
-# ARMCI's operations with the gate and without, in pairs, between two guests.
+BENCH_PAIRS=${GRL_LAB_BENCH_PAIRS:-1000} # of calls
+
+# Operations with the gate and without, in pairs, between two nodes: ARMCI's where MPI has none, and MPI's.
 bench_armci() {
-    local job
-    up
-    say "bench: paired calls"
-    job=$(bench_job 2 2 /opt/grl/armci_bench 60)
-    bench_output "$job" | while read -r row; do
+    bench_up_native
+    plugstack mpi=none
+    say "bench: paired calls of ARMCI"
+    bench_pairs "$(bench_job 2 2 /opt/grl/armci_bench "$BENCH_PAIRS")"
+    plugstack
+    say "bench: paired calls of MPI"
+    bench_pairs "$(bench_job 2 2 /opt/grl/mpi_bench "$BENCH_PAIRS")"
+    down
+}
+
+bench_pairs() {
+    local row
+    bench_output "$1" | while read -r row; do
         bench_row "armci: $(jq -r '"\(.operation) \(.bytes) B"' <<<"$row")" us 1.01 \
             "$(jq -c .with <<<"$row")" "$(jq -c .without <<<"$row")"
     done
+}
+
+# Debian's NWChem, unmodified, protected and not, one after the other: the wall time that it reports itself.
+BENCH_NWCHEM_PAIRS=${GRL_LAB_BENCH_NWCHEM_PAIRS:-7}
+bench_nwchem() {
+    local input=$LAB/cargo/scf.nw i way
+    type -P nwchem.openmpi >/dev/null || die "bench: nwchem is not installed (apt-get install nwchem-openmpi)"
+    mkdir -p "$LAB/cargo"
+    bench_nwchem_input >"$input"
+    rm -rf "$TORTURE"
+    mkdir -p "$TORTURE"
+    torture_options -n 2 -N 2 --seconds 900 --with /usr/share/nwchem \
+        --env NWCHEM_BASIS_LIBRARY=/usr/share/nwchem/libraries/ -- nwchem.openmpi "$input"
+    cargo_begin
+    torture_case 1
+    cargo_end
+    # shellcheck source=/dev/null
+    source "$TORTURE/001/case"
+    T_EVERY=''
+    bench_up_native
+    # The first one reads its files for the first time.
+    for ((i = 0; i <= BENCH_NWCHEM_PAIRS; i++)); do
+        # In turn, so that drift falls on both alike.
+        for way in $(((i % 2) == 0)) $(((i % 2) == 1)); do
+            if ((way)); then torture_run "$TORTURE/with$i" --grl-checkpoint; else torture_run "$TORTURE/without$i"; fi
+        done
+        say "bench: pair $i: $(bench_nwchem_s "$TORTURE/with$i") s with, $(bench_nwchem_s "$TORTURE/without$i") s without"
+    done
+    bench_row "nwchem: SCF" s 1.02 "$(bench_nwchem_times with)" "$(bench_nwchem_times without)"
+    down
+}
+
+bench_nwchem_input() {
+    cat <<-E
+	start scf
+	memory total 200 mb
+	geometry units angstrom
+	  O  0.000  0.000  0.117
+	  H  0.000  0.757 -0.470
+	  H  0.000 -0.757 -0.470
+	  O  0.000  2.900  0.117
+	  H  0.000  3.657 -0.470
+	  H  0.000  2.143 -0.470
+	end
+	basis
+	  * library cc-pvdz
+	end
+	scf
+	  direct
+	  thresh 1e-10
+	end
+	task scf energy
+	E
+}
+
+bench_nwchem_s() { sed -n 's/.*Total times .*wall: *\([0-9.]*\)s.*/\1/p' "$1"/out/0.out; }
+
+bench_nwchem_times() {
+    local i
+    for ((i = 1; i <= BENCH_NWCHEM_PAIRS; i++)); do bench_nwchem_s "$TORTURE/$1$i"; done | jq -cs .
+}
+
+# From the opening of the gates to the first one-sided operation complete after it, on every rank; beside a usual one.
+bench_resume() {
+    local shape nodes ranks job report
+    bench_up_native
+    for shape in "${BENCH_SHAPES[@]}"; do
+        nodes=${shape%:*} ranks=${shape#*:}
+        job=$(bench_job "$nodes" "$ranks" /opt/grl/resume_bench $((20 + BENCH_ROUNDS / 2)) 1000000)
+        wait_ready "$job"
+        in_ctl grlctl --json rehearse "$job" --times "$BENCH_ROUNDS" --every 200 >/dev/null
+        report=$(bench_output "$job")
+        bench_row "resume: $ranks on $nodes" ms null "$(jq -cs 'map(.resume_us[] / 1000)' <<<"$report")" \
+            "$(jq -cs 'map(.usual_us / 1000)' <<<"$report")"
+    done
+    down
+}
+
+# How long the slowest rank's communication stands still after a capture: with the drain, from the opening of the gates;
+# without, the longest operations while QEMU alone stops, saves and starts the same guests. By the guests' clocks, which
+# stand while they do.
+BENCH_STALLS=${GRL_LAB_BENCH_STALLS:-10}
+bench_stall() {
+    local job drained bare i n=${#GUESTS[@]}
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    bench_up_guests
+    job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((40 + 6 * BENCH_STALLS)) 1000000)
+    wait_ready "$job"
+    for ((i = 0; i < BENCH_STALLS; i++)); do in_ctl grlctl --json checkpoint "$job" >/dev/null; done
+    drained=$(bench_output "$job" | jq -cs 'map(.resume_us) | transpose | map(max / 1000)')
+    job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((30 + 3 * BENCH_STALLS)) 20000)
+    wait_ready "$job"
+    BENCH_ROUNDS=$BENCH_STALLS bench_bare_saves >/dev/null
+    bare=$(bench_output "$job" | jq -cs --argjson n "$BENCH_STALLS" \
+        'map(.long_us | sort | reverse | .[:$n]) | transpose | map(map(values) | max / 1000)')
+    bench_row "stall: after a capture" ms null "$drained" "$bare"
     down
 }
 
@@ -155,10 +273,10 @@ bench_drain() {
         [communicating]="/opt/grl/pgas_demo --iterations 1000000"
         [computing]="/opt/grl/pgas_demo --iterations 1000000 --compute-ms 30000"
     )
-    up
+    bench_up_native
     for shape in "${BENCH_SHAPES[@]}"; do
         nodes=${shape%:*} ranks=${shape#*:}
-        say "bench: $ranks ranks on $nodes guests"
+        say "bench: $ranks ranks on $nodes nodes"
         fence=$(bench_fences "$nodes" "$ranks")
         for load in idle communicating computing; do
             # shellcheck disable=SC2086
@@ -178,7 +296,7 @@ BENCH_LINES=${GRL_LAB_BENCH_LINES:-1000}
 # So many rehearsals of one job: the last hundred against the first, and what processes hold after them against before.
 bench_endurance() {
     local job reports=$LAB/log/bench-endurance.json what before after program
-    up
+    bench_up_guests
     job=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 20000)
     wait_ready "$job"
     in_ctl grlctl --json rehearse "$job" --times 20 --every 20 >/dev/null

@@ -22,6 +22,15 @@ up() {
     say "up: ${GUESTS[*]} idle after $((($(now_ms) - began) / 1000)) s"
 }
 
+# The running lab if it is up to date and idle, or else one that is.
+up_unless_ready() {
+    if lab_is_up && [[ -f $LAB/ctl/stamp && $(<"$LAB/ctl/stamp") == "$(lab_stamp)" ]] && nodes_idle; then
+        say "the lab is up already"
+    else
+        up
+    fi
+}
+
 # What the running lab was made of.
 lab_stamp() { { image_stamp; guest_definitions; cat "$LAB"/guests/*.toml; sha256sum "$STAGE"/usr/{bin,sbin}/*; } | sha256sum; }
 

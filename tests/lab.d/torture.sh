@@ -42,7 +42,7 @@ torture() {
     [[ -n $T_STDIN || ! -f /dev/stdin ]] || { cat >"$TORTURE/stdin" && T_STDIN=$TORTURE/stdin; }
     build
     torture_cases
-    torture_lab
+    up_unless_ready
     torture_head
     for case in "$TORTURE"/*/case; do
         # shellcheck source=/dev/null
@@ -141,15 +141,6 @@ torture_program_word() {
         /usr/bin/* | /bin/*) echo "$1" ;;
         *) echo "$path" ;;
     esac
-}
-
-# The running lab if it is up to date and idle, or else one that is.
-torture_lab() {
-    if lab_is_up && [[ -f $LAB/ctl/stamp && $(<"$LAB/ctl/stamp") == "$(lab_stamp)" ]] && nodes_idle; then
-        say "torture: the lab is up already"
-    else
-        up
-    fi
 }
 
 # torture_program DIRECTORY: 1 when a run with GRL differs from the one without.

@@ -10,7 +10,7 @@ torture_run() {
     job=$(torture_script "$@" | submit -J torture -N "$T_NODES" -n "$T_RANKS" -t $((T_SECONDS / 60 + 5)) -o "$CARGO_OUT/batch") ||
         die "torture: sbatch failed"
     echo "$job" >"$dir/job"
-    (($# == 0)) || torture_disturb "$dir" "$job" &
+    (($# == 0)) || [[ -z $T_EVERY ]] || torture_disturb "$dir" "$job" &
     torture_wait "$dir" "$job"
     wait
     torture_collect "$dir"
