@@ -20,8 +20,12 @@ torture_of() { run "$SOURCE/tests/lab" torture "$@" </dev/null; echo "$output"; 
     chmod 755 "$script"
     echo "some input" >"$BATS_TEST_TMPDIR/input"
     printf '%s\n' "-N 1 -- $script" "-N 1 --stdin $BATS_TEST_TMPDIR/input --ignore ' with ' -- $script" >"$list"
+    # shellcheck disable=SC2016
+    printf '%s\n' '#!/bin/bash' 'echo begin; echo $RANDOM $RANDOM $RANDOM; echo end' >"$script.varies"
+    chmod 755 "$script.varies"
+    echo "-N 1 -- $script.varies" >>"$list"
     torture_of --list "$list"
     ((status == 1))
-    [[ $output == *DIFFERS*"too short"* ]]
+    [[ $output == *DIFFERS*"too short"*"1 lines that vary without GRL"* ]]
     grep -q 'some input' "$LAB/torture/002/run1/out/0.out"
 }

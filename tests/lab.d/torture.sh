@@ -148,7 +148,7 @@ torture_program() {
     local dir=$1 run bad=0
     torture_run "$dir/plain"
     if [[ -f $dir/plain/hung ]]; then
-        torture_row "$dir" plain "hung without GRL"
+        torture_row "$dir" plain - "hung without GRL"
         return 1
     fi
     for ((run = 1; run <= T_RUNS; run++)); do
@@ -159,23 +159,27 @@ torture_program() {
 }
 
 torture_judge() {
-    local dir=$1 run=$2 verdict=same bad=0
+    local dir=$1 run=$2 verdict=same bad=0 same
+    same=$(torture_same "$dir" "$run")
     if [[ -f $dir/$run/hung ]]; then
         verdict="HUNG" bad=1
         ! torture_moves "$dir/$run" || verdict="TOO SLOW"
-    elif [[ $(torture_exit "$dir/plain") != "$(torture_exit "$dir/$run")" ]] || ! torture_same "$dir" "$run"; then
+    elif [[ $same == no ]]; then
         verdict="DIFFERS" bad=1
-    elif (($(torture_count "$dir/$run" 'done') == 0)); then
-        if (($(torture_count "$dir/$run" aborted) > 0)); then
+    elif [[ $same == part ]]; then
+        verdict="same, but for $(torture_varying "$dir") lines that vary without GRL, too"
+    fi
+    if ((bad == 0 && $(torture_count "$dir/$run" 'done') == 0)); then
+        if (($(torture_count "$dir/$run" failed) > 0)); then
             verdict="NEVER SILENT" bad=1
         else
-            verdict="same, too short for a rehearsal"
+            verdict+=", too short for a rehearsal"
         fi
     fi
     if [[ -n $T_ROLLBACK && $bad == 0 && ! -s $dir/$run/restored ]]; then
-        if [[ -f $dir/$run/restore.json ]]; then verdict="NOT RESTORED" bad=1; else verdict="same, too short for a rollback"; fi
+        if [[ -f $dir/$run/restore.json ]]; then verdict="NOT RESTORED" bad=1; else verdict+=", too short for a rollback"; fi
     fi
-    torture_row "$dir" "$run" "$verdict"
+    torture_row "$dir" "$run" "$same" "$verdict"
     torture_reasons "$dir/$run"
     [[ ! -f $dir/$run/hung ]] || sed 's/^/    /' "$dir/$run/hung"
     ((bad == 0)) || torture_diff "$dir" "$run" | tee "$dir/$run/diff" | sed -e 's/^/    /' -e 60q
