@@ -94,7 +94,7 @@ int say(const Error& error, bool as_json) {
                                    {"what", error.what},
                                    {"where", error.where},
                                    {"why", error.why}};
-        std::cout << json::serialize(json::object{{"error", body}}) << "\n";
+        std::cout << json::serialize(json::object{{"error", body}}) << std::endl;
     } else {
         std::cout.flush();
         std::cerr << (error.what == "grlctl" ? "" : "grlctl: ") << error.text() << "\n";

@@ -86,6 +86,7 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
         log_info("step " + std::to_string(said.job) + "." + std::to_string(said.step) + ": node " +
                  node + " is here");
     }
+    step->start_if_forked();
     lines_.step_changed(*step);
     if (restore) return restore->master_joined(channel, said);
     const auto run = lines_.of(said.job);

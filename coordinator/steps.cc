@@ -1,12 +1,23 @@
 #include "coordinator/steps.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace grl::coordinator {
 
 bool Step::deserted() const {
     return std::all_of(members.begin(), members.end(),
                        [](const auto& m) { return m.second.channel == nullptr; });
+}
+
+void Step::start_if_forked() {
+    if (members.size() != nodes) return;
+    for (const auto& [node, member] : members) {
+        if (!member.channel || !member.state.forked) return;
+    }
+    for (auto& [node, member] : members) {
+        if (!std::exchange(member.started, true)) member.channel->send(Start{});
+    }
 }
 
 Step* Steps::join(const std::shared_ptr<Channel>& channel, const StepState& state,
@@ -36,6 +47,7 @@ Step* Steps::join(const std::shared_ptr<Channel>& channel, const StepState& stat
         member.channel->close(
             fail("serving the master on " + state.node, "", "it has connected anew"), true);
     }
+    if (member.channel != channel) member.started = false;
     member.channel = channel;
     member.state = state;
     return &step;

@@ -15,6 +15,7 @@ namespace grl::coordinator {
 struct Member {                        // the master of one node
     std::shared_ptr<Channel> channel;  // null: away
     StepState state;
+    bool started = false;  // its tasks were told to go on
 };
 
 struct Step {
@@ -30,6 +31,8 @@ struct Step {
 
     // Nobody of it is connected any more.
     bool deserted() const;
+    // Lets the tasks go on once those of all nodes have been forked.
+    void start_if_forked();
 };
 
 class Steps {

@@ -25,6 +25,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "grl/start_words.h"
+
 namespace grl {
 
 inline constexpr std::uint32_t kLinePageMagic = 0x47524c50;  // "GRLP"
@@ -100,16 +102,18 @@ struct LinePage {
     std::uint32_t version;
     std::uint32_t slots;  // ranks of this node; slot index is SLURM_LOCALID
     std::uint32_t step_ranks;
+    std::atomic<std::uint32_t> forked;  // grl/start_words.h: by a task, before its program
+    std::atomic<std::uint32_t> go;      // by the master
 
     alignas(64) std::atomic<std::uint32_t> shut;  // the gate's fast path reads only this line
     std::atomic<std::uint32_t> attempt;
     std::atomic<std::uint32_t> closed;   // the last attempt that is over
     std::atomic<std::uint32_t> outcome;  // of that attempt
     std::atomic<std::uint32_t> generation;
-    std::atomic<std::uint32_t> beat;     // moves while the master lives
-    std::atomic<std::uint64_t> line;     // the line number the attempt is for
-    std::atomic<std::int64_t> grace_ns;  // how long a call that waits for a peer may hold silence
-                                         // up before its operations count as deferred
+    std::atomic<std::uint32_t> beat;      // moves while the master lives
+    std::atomic<std::uint64_t> line;      // the line number the attempt is for
+    std::atomic<std::int64_t> grace_ns;   // how long a call that waits for a peer may hold silence
+                                          // up before its operations count as deferred
     std::atomic<std::int64_t> closed_ns;  // CLOCK_MONOTONIC when the gates were last opened
 
     // Bumped, with a wake, when a slot becomes running, silent, leaving, left or absent; the
@@ -123,6 +127,9 @@ inline RankSlot* slots_of(LinePage* page) {
     return reinterpret_cast<RankSlot*>(reinterpret_cast<char*>(page) + sizeof(LinePage));
 }
 static_assert(sizeof(LinePage) % 64 == 0);
+static_assert(offsetof(LinePage, forked) == 4 * GRL_PAGE_FORKED &&
+              offsetof(LinePage, go) == 4 * GRL_PAGE_GO &&
+              offsetof(LinePage, events) == 4 * GRL_PAGE_EVENTS);
 
 // `slots`: as the caller knows it; the page's own word is the user's.
 inline RankTrace* traces_of(LinePage* page, std::uint32_t slots) {

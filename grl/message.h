@@ -295,10 +295,17 @@ struct StepState {
     std::uint32_t attempt = 0;  // the last the master knows
     std::uint32_t line = 0;     // the line of that attempt
     bool closed = true;         // that attempt is over
+    bool forked = false;        // tasks of this node wait for the other nodes'
 };
 BOOST_DESCRIBE_STRUCT(StepState, (),
                       (job, step, node, nodes, local_ranks, ranks, uid, every_s, joined, leaving,
-                       generation, attempt, line, closed))
+                       generation, attempt, line, closed, forked))
+
+// coordinator → master: all nodes of the step have forked their tasks, which may go on.
+struct Start {
+    static constexpr const char* kType = "start";
+};
+BOOST_DESCRIBE_STRUCT(Start, (), ())
 
 struct Drain {  // coordinator → master; replies Silent when this node is silent, or an error
     static constexpr const char* kType = "drain";

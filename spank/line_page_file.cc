@@ -120,6 +120,15 @@ void LinePageFile::set_generation(std::uint32_t generation) {
     page_->generation.store(generation, relaxed);
 }
 
+bool LinePageFile::forked() const {
+    return page_->forked.load(std::memory_order_acquire) != 0;
+}
+
+void LinePageFile::go() {
+    page_->go.store(1, std::memory_order_release);
+    futex_wake(page_->go, Reach::node);
+}
+
 void LinePageFile::beat() {
     page_->beat.fetch_add(1, relaxed);
 }

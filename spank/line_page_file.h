@@ -63,7 +63,9 @@ class LinePageFile {
     // Opens them. Also for an attempt that never reached this node.
     void open(std::uint32_t attempt, Outcome outcome);
     void set_generation(std::uint32_t generation);
-    void beat();  // tells waiting ranks that their master lives
+    bool forked() const;  // a task waits for the other nodes'
+    void go();            // lets the tasks go on
+    void beat();          // tells waiting ranks that their master lives
 
     // A state or class that does not exist reads as absent or none.
     std::vector<RankWords> ranks() const;

@@ -59,6 +59,7 @@ void Link::opened(Result<std::shared_ptr<Channel>> channel) {
     if (!channel) return back_off(channel.error());
     channel_ = *channel;
     Channel::Handlers handlers;
+    handlers.event = hooks_.event;
     handlers.request = hooks_.request;
     handlers.closed = [this](const Error& why) { lost(why); };
     channel_->set_handlers(std::move(handlers));

@@ -29,6 +29,7 @@ class Link {
         std::function<void(const Error&)> failed;  // a try, or the connection
         std::function<void(const std::string& type, const json::object&, Channel::Responder)>
             request;
+        std::function<void(const std::string& type, const json::object&)> event;
         std::function<void()> tick;  // each pace, up or down
     };
 

@@ -56,6 +56,10 @@ Master::Master(asio::io_context& io, StepFacts facts, LinePageFile& page, GuestC
                 .failed = [this](const Error& why) { connected_(&why); },
                 .request = [this](const std::string& type, const json::object& body,
                                   Channel::Responder r) { take(type, body, std::move(r)); },
+                .event =
+                    [this](const std::string& type, const json::object&) {
+                        if (type == Start::kType) page_.go();
+                    },
                 .tick =
                     [this] {
                         page_.beat();
@@ -213,6 +217,7 @@ StepState Master::state_of_step() const {
     state.attempt = attempt_;
     state.line = line_;
     state.closed = state_ == State::open;
+    state.forked = page_.forked();
     return state;
 }
 
@@ -226,7 +231,7 @@ void Master::state_changed() {
     if (pausing_ || !link_.up() || !told_) return;
     const StepState now = state_of_step();
     if (now.joined == told_->joined && now.leaving == told_->leaving &&
-        now.closed == told_->closed && now.attempt == told_->attempt &&
+        now.forked == told_->forked && now.closed == told_->closed && now.attempt == told_->attempt &&
         now.generation == told_->generation) {
         return;
     }

@@ -2,9 +2,9 @@
  *
  *   init_post_opt  root   start grl-master, wait for its answer, set the step's environment
  *   user_init             tell the user of a refusal: Slurm's earlier errors go to the node's log
- *   task_init             refused: the task ends before the program is run
- *   task_exit             refused: end the step's tasks on the other nodes
- *   exit                  close the life pipe: grl-master ends
+ *   task_init             waits until all nodes have forked; refused: the task ends before the
+ * program is run task_exit             refused: end the step's tasks on the other nodes exit close
+ * the life pipe: grl-master ends
  *
  * The life pipe's write end is in this process only, and closed on exec, so grl-master sees its end
  * also when slurmstepd is killed. grl-master is a daemon: slurmstepd's waits never see it. */
@@ -20,12 +20,16 @@
 
 #include "spank/helper.h"
 #include "spank/plugin.h"
+#include "spank/start.h"
 
 #define PAGE_DIRECTORY "/run/grl" /* in memory, so of one age with the guest */
+
+#define START_S 15
 
 static int life = -1;             /* write end of the life pipe */
 static bool refused;              /* the step must not start */
 static char notice[GRL_WHY_SIZE]; /* one line for the user; empty: none */
+static char page[300];            /* of a protected step of several nodes; else empty */
 static uint32_t job, step;
 
 struct step_facts {
@@ -126,7 +130,6 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
     struct grl_answer_line answer = {.ready = false};
     struct step_facts facts;
     uint32_t nodes = 0;
-    char page[300];
     spank_get_item(spank, S_JOB_NNODES, &nodes);
     grl_environment_fence(spank, &plugin->arguments, nodes);
     if (plugin->bad_arguments[0] != '\0') {
@@ -142,8 +145,10 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
     }
     if (answer.ready) {
         grl_environment_protect(spank, &plugin->arguments, page);
+        if (nodes < 2) page[0] = '\0';
         return 0;
     }
+    page[0] = '\0';
     refused = decision.asked;
     snprintf(notice, sizeof notice, "grl: %sthe step %s: %s",
              refused ? "" : "warning: ", refused ? "cannot be protected" : "runs unprotected",
@@ -163,6 +168,8 @@ int grl_stepd_user_init(void) {
 /* Not by an error of this plugin or an earlier callback: srun 22.05 takes those for a success. */
 int grl_stepd_task_init(void) {
     if (refused) _exit(EXIT_FAILURE);
+    if (page[0] != '\0' && !grl_start_together(page, START_S))
+        slurm_info("grl: not all nodes of the step have started after %d s: going on", START_S);
     return 0;
 }
 

@@ -62,6 +62,27 @@ TEST_F(CoordinatorLines, AMasterThatNeverFallsSilentAbortsAtTheDeadline) {
     EXPECT_EQ(w.master("g1").releases.back().attempt, 2U);
 }
 
+TEST_F(CoordinatorLines, TasksGoOnOnceThoseOfAllNodesAreForked) {
+    w.ready();
+    for (const char* node : {"g1", "g2"}) {
+        w.master(node).state.forked = true;
+        w.master(node).tell();
+    }
+    w.settle();
+    EXPECT_EQ(w.count("g1 start"), 0);
+    w.master("g3").state.forked = true;
+    w.master("g3").tell();
+    ASSERT_TRUE(w.until([&] { return w.count("g1 start") + w.count("g2 start") == 2; }));
+    ASSERT_TRUE(w.until([&] { return w.count("g3 start") == 1; }));
+    w.master("g1").tell();
+    w.settle();
+    EXPECT_EQ(w.count("g1 start"), 1);
+    w.master("g1").die();
+    w.settle();
+    w.master("g1").connect();
+    EXPECT_TRUE(w.until([&] { return w.count("g1 start") == 2; })) << "it may have missed the word";
+}
+
 TEST_F(CoordinatorLines, AMasterThatSaysNoAbortsWithItsReason) {
     w.ready();
     w.master("g2").refuses = "rank 3 is finalising";

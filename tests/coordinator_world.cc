@@ -168,7 +168,8 @@ void FakeMaster::connect() {
     auto [ours, theirs] = w.pair("master " + name);
     channel = ours;
     channel->set_handlers({
-        .event = {},
+        .event = [this](const std::string& type,
+                        const json::object&) { w.log.push_back(name + " " + type); },
         .request =
             [this](const std::string& type, const json::object& body, Channel::Responder r) {
                 auto asker = std::make_shared<Channel::Responder>(std::move(r));

@@ -11,9 +11,13 @@
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstdlib>
+#include <thread>
 
 #include "grl/futex.h"
 #include "spank/page_watcher.h"
+extern "C" {
+#include "spank/start.h"
+}
 
 namespace grl {
 namespace {
@@ -203,6 +207,20 @@ TEST_F(MasterTest, TellsWhoJoinsAndWhoLeaves) {
     set(1, RankState::leaving);
     EXPECT_TRUE(until([&] { return states.back().leaving == 1; }));
     EXPECT_EQ(states.back().joined, 2U);
+}
+
+TEST_F(MasterTest, TasksWaitForTheOtherNodes) {
+    std::thread task([&] { EXPECT_TRUE(grl_start_together(page.path().c_str(), 60)); });
+    EXPECT_TRUE(until([&] { return states.back().forked; }));
+    coordinator->send(Start{});
+    EXPECT_TRUE(until([&] { return words->go == 1; }));
+    task.join();
+    EXPECT_TRUE(grl_start_together(page.path().c_str(), 60)) << "the word stands";
+}
+
+TEST_F(MasterTest, ATaskGoesOnWithoutTheWord) {
+    EXPECT_FALSE(grl_start_together(page.path().c_str(), 1));
+    EXPECT_FALSE(grl_start_together("/nowhere/page", 60));
 }
 
 TEST_F(MasterTest, ARankThatTogglesDoesNotFloodTheCoordinator) {
