@@ -10,6 +10,12 @@ ROUNDS=${GRL_LAB_SIGNALS:-1}
 
 setup_file() { lab_if_needed; }
 
+teardown() {
+    [[ -z ${JOB:-} ]] || in_ctl scancel "$JOB" 2>/dev/null || true
+    guest_sh g2 "kill -CONT \$(pidof grl-master pgas_demo slurmstepd) 2>/dev/null || true"
+    wait_for 120 "idle nodes" nodes_idle
+}
+
 # disturbed ITERATIONS: a job JOB whose rehearsals are reported in REPORTS until it ends.
 disturbed() {
     REPORTS=$BATS_TEST_TMPDIR/reports.$BATS_TEST_NUMBER

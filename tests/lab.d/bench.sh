@@ -208,6 +208,12 @@ bench_nwchem_input() {
 	  O  0.000  2.900  0.117
 	  H  0.000  3.657 -0.470
 	  H  0.000  2.143 -0.470
+	  O  2.900  0.000  0.117
+	  H  2.900  0.757 -0.470
+	  H  2.900 -0.757 -0.470
+	  O  2.900  2.900  0.117
+	  H  2.900  3.657 -0.470
+	  H  2.900  2.143 -0.470
 	end
 	basis
 	  * library cc-pvdz
@@ -266,10 +272,11 @@ bench_stall() {
 
 read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
 
-# From the store in the line page to the proof, on the slowest node; by what the ranks do meanwhile.
+# From the store in the line page to the proof, on the slowest node; by what the ranks do meanwhile. Where they compute, those
+# of the bare fence do, too.
 bench_drain() {
-    local shape nodes ranks fence load job
-    local -A loads=(
+    local shape nodes ranks load job
+    local -A fences loads=(
         [idle]="/opt/grl/pgas_demo --iterations 1000000 --pause-us 30000000"
         [communicating]="/opt/grl/pgas_demo --iterations 1000000"
         [computing]="/opt/grl/pgas_demo --iterations 1000000 --compute-ms 30000"
@@ -278,14 +285,16 @@ bench_drain() {
     for shape in "${BENCH_SHAPES[@]}"; do
         nodes=${shape%:*} ranks=${shape#*:}
         say "bench: $ranks ranks on $nodes nodes"
-        fence=$(bench_fences "$nodes" "$ranks")
+        fences[idle]=$(bench_fences "$nodes" "$ranks")
+        fences[communicating]=${fences[idle]}
+        fences[computing]=$(bench_fences "$nodes" "$ranks" 1)
         for load in idle communicating computing; do
             # shellcheck disable=SC2086
             job=$(bench_job "$nodes" "$ranks" ${loads[$load]})
             wait_ready "$job"
             in_ctl grlctl --json rehearse "$job" --times 2 --every 100 >/dev/null
-            bench_row "drain: $ranks on $nodes, $load" ms 3 \
-                "$(in_ctl grlctl --json rehearse "$job" --times "$BENCH_ROUNDS" --every 100 | jq -cs 'map(.silence_ms | select(. != null))')" "$fence"
+            bench_row "drain: $ranks on $nodes, $load" ms 3 "$(in_ctl grlctl --json rehearse "$job" --times "$BENCH_ROUNDS" --every 100 |
+                jq -cs 'map(.silence_ms | select(. != null))')" "${fences[$load]}"
             cancel_job "$job"
         done
     done
