@@ -44,7 +44,7 @@ drained() {
     drained "bash -c 'time env A=b /opt/grl/mpi_mix --iterations 60 --pause-us 50000 2>/dev/null' 2>/dev/null" 3
 }
 
-@test "random mixes of ARMCI's operations against a model of memory" { drained "/opt/grl/armci_mix --seeds 4" 3; }
+@test "random mixes of ARMCI's operations against a model of memory" { drained "/opt/grl/armci_mix --seeds 40" 3; }
 
 @test "a step that is no MPI program puts lines off and ends well" {
     local job

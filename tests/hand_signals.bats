@@ -1,5 +1,6 @@
 # Signals at a rank, its master or its slurmstepd, at random moments while silences follow one another: the line aborts
-# within its deadline, and the job goes on, or fails as it does without GRL.
+# within its deadline, and the job goes on, or fails as it does without GRL. By hand, as it takes ten minutes:
+#   sudo timeout 1500 bats tests/hand_signals.bats
 # shellcheck shell=bash disable=SC2154
 
 export GRL_LAB_NODES=native
