@@ -127,9 +127,9 @@ inline RankSlot* slots_of(LinePage* page) {
     return reinterpret_cast<RankSlot*>(reinterpret_cast<char*>(page) + sizeof(LinePage));
 }
 static_assert(sizeof(LinePage) % 64 == 0);
-static_assert(offsetof(LinePage, forked) == 4 * GRL_PAGE_FORKED &&
-              offsetof(LinePage, go) == 4 * GRL_PAGE_GO &&
-              offsetof(LinePage, events) == 4 * GRL_PAGE_EVENTS);
+static_assert(offsetof(LinePage, forked) == std::size_t{4} * GRL_PAGE_FORKED &&
+              offsetof(LinePage, go) == std::size_t{4} * GRL_PAGE_GO &&
+              offsetof(LinePage, events) == std::size_t{4} * GRL_PAGE_EVENTS);
 
 // `slots`: as the caller knows it; the page's own word is the user's.
 inline RankTrace* traces_of(LinePage* page, std::uint32_t slots) {
