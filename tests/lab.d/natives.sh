@@ -30,7 +30,9 @@ start_native() {
         ln -s pts/ptmx "$2/dev/ptmx"
         ln -s /proc/self/fd "$2/dev/fd"
     ' - "$IMAGE/root" "$root"
-    in_space "$1" "${NATIVE_ENTRY[@]}" /usr/sbin/guest-start "node=$1" "address=$(cluster_address "$1")/24" >>"$LAB/log/$1.log" 2>&1
+    # Detached, for it leaves daemons behind.
+    in_space "$1" "$LAB_D/process" detach "${NATIVE_ENTRY[@]}" /usr/sbin/guest-start "node=$1" \
+        "address=$(cluster_address "$1")/24" </dev/null >>"$LAB/log/$1.log" 2>&1
     start_daemon "$1" listen "${NATIVE_ENTRY[@]}" /usr/sbin/guest-listen 2323 EXEC:/usr/sbin/guest-command
     start_daemon "$1" login "${NATIVE_ENTRY[@]}" /usr/sbin/guest-listen 2324 EXEC:/usr/sbin/guest-login,pty,stderr,setsid,ctty
 }
