@@ -11,6 +11,11 @@ namespace grl {
 // is.
 bool join_step(Gate& gate, int ranks, bool threaded);
 
+// Before the communication library comes up, for ranks of which some may not have us: tells the
+// others that this rank will join, with the data that all exchange while it comes up. Then
+// join_step is for all or for none. False as above.
+bool announce_step();
+
 // All ranks or none: one without an agent would leave the others' fences waiting for ever.
 // Collective; `least` is given this rank's 1 or 0 and returns the least of all ranks.
 template <class Least>

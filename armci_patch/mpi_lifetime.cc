@@ -33,38 +33,39 @@ void progress(void*) {
     g_real.Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, g_real.world, &flag, MPI_STATUS_IGNORE);
 }
 
+// Not by a collective: a wrapper may have taken the library from some ranks only, and they would
+// not enter it.
+bool announce() {
+    if (g_real.whole) return announce_step();
+    if (secure_getenv(kLinePageEnv) != nullptr)
+        std::fprintf(stderr, "grl: this rank is not protected: libgrl_mpi.so is not for its MPI\n");
+    return false;
+}
+
 void begin() {
-    if (!g_real.whole) {
-        if (secure_getenv(kLinePageEnv) != nullptr)
-            std::fprintf(stderr,
-                         "grl: this rank is not protected: libgrl_mpi.so is not for its MPI\n");
-        return;
-    }
     int ranks = 0;
     int level = MPI_THREAD_SINGLE;
     g_real.Comm_size(g_real.world, &ranks);
     g_real.Query_thread(&level);
     windows()->open(ranks);
     g_mpi.gate.ops = {finish, progress, nullptr};
-    join_step_together(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE, [](int mine) {
-        int least = 0;
-        g_real.Allreduce(&mine, &least, 1, g_real.integer, g_real.minimum, g_real.world);
-        return least;
-    });
+    join_step(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE);
 }
 
 }  // namespace
 
 GRL_MPI_FUNCTION(Init, (int* argc, char*** argv), (argc, argv)) {
+    const bool announced = announce();
     const int status = g_real.Init(argc, argv);
-    if (status == MPI_SUCCESS) begin();
+    if (status == MPI_SUCCESS && announced) begin();
     return status;
 }
 
 GRL_MPI_FUNCTION(Init_thread, (int* argc, char*** argv, int required, int* provided),
                  (argc, argv, required, provided)) {
+    const bool announced = announce();
     const int status = g_real.Init_thread(argc, argv, required, provided);
-    if (status == MPI_SUCCESS) begin();
+    if (status == MPI_SUCCESS && announced) begin();
     return status;
 }
 

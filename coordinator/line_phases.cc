@@ -40,12 +40,11 @@ void LineRun::drain() {
             if (silent.attempt != order_.attempt || p.issued != p.completed + p.deferred) {
                 return fire(LineEvent::failed, "the proof of silence from " + node + " is off");
             }
-            if (!record_.same_proof(p)) {
+            if (!record_.node_silent(silent)) {
                 return fire(LineEvent::failed,
                             "the proofs of silence of " + node + " and another node differ");
             }
-            record_.node_silent(silent);
-            if (awaited_.size() == 1) record_.silent(p);
+            if (awaited_.size() == 1) record_.silent();
         });
     }
 }

@@ -51,23 +51,23 @@ void LineRecord::end(Phase phase, const std::string& reason) {
     report_.reason = reason;
 }
 
-bool LineRecord::same_proof(const Proof& proof) {
-    if (!std::exchange(proven_, true)) report_.proof = proof;
-    const Proof& first = report_.proof;
-    return first.ranks == proof.ranks && first.issued == proof.issued &&
-           first.completed == proof.completed && first.deferred == proof.deferred;
-}
-
-// Both times are the node's own.
-void LineRecord::node_silent(const Silent& silent) {
+// The ranks are the step's, as each node saw them in the fence; the counters are the node's own.
+bool LineRecord::node_silent(const Silent& silent) {
+    Proof& all = report_.proof;
+    if (!std::exchange(proven_, true)) all = {.ranks = silent.proof.ranks};
+    if (all.ranks != silent.proof.ranks) return false;
+    all.issued += silent.proof.issued;
+    all.completed += silent.proof.completed;
+    all.deferred += silent.proof.deferred;
+    // Both times are the node's own, too.
     const double ms = static_cast<double>(silent.silent_at_ns - silent.shut_at_ns) / 1e6;
     report_.silence_ms = std::max(report_.silence_ms, ms);
+    return true;
 }
 
-void LineRecord::silent(const Proof& proof) {
+void LineRecord::silent() {
     silent_at_ = Steady::now();
     report_.drain_ms = ms_between(phase_began_, silent_at_);
-    report_.proof = proof;
 }
 
 void LineRecord::released() {

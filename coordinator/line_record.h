@@ -46,11 +46,10 @@ class LineRecord {
     void enter(Phase phase);  // ends the one before; the same one again changes nothing
     void end(Phase phase, const std::string& reason);  // done or aborted
 
-    void node_silent(const Silent& silent);
-    void silent(const Proof& proof);  // the last master's word: the pause begins
-    void released();                  // the last gate is open: the pause ends
-    // The first proof stands; false if another node's differs from it.
-    bool same_proof(const Proof& proof);
+    // A node's proof, added to the line's; false if it is of another number of ranks.
+    bool node_silent(const Silent& silent);
+    void silent();    // the last master's word: the pause begins
+    void released();  // the last gate is open: the pause ends
 
     void frozen(const GuestFrozen& guest);
     void captured(const GuestCaptured& guest);

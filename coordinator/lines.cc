@@ -12,6 +12,11 @@ Error put_off(std::uint32_t job, const std::string& why) {
     return fail("a line of job " + std::to_string(job), "", why, ErrorKind::refused);
 }
 
+Error job_over(std::uint32_t job, const std::string& state) {
+    return fail("a line of job " + std::to_string(job), "", "the job is over (" + state + ")",
+                ErrorKind::not_found);
+}
+
 Error no_step(std::uint32_t job) {
     return fail("a line of job " + std::to_string(job), "",
                 "the job has no protected step (srun --grl-checkpoint)", ErrorKind::not_found);
@@ -99,6 +104,7 @@ void Lines::admit(std::uint32_t id, bool rehearsal, std::function<void(Result<Li
     const Milliseconds limit(parts_.config.deadlines.prepare_ms);
     parts_.slurm.look(id, limit, [this, id, rehearsal, then](Result<JobFacts> facts) {
         if (!facts) return then(put_off(id, facts.error().text()));
+        if (facts->over) return then(job_over(id, facts->state));
         if (!facts->running) return then(put_off(id, "the job is " + facts->state));
         if (!facts->sharing.empty()) return then(put_off(id, facts->sharing));
         if (auto possible = order(id, rehearsal, facts->nodes); !possible)

@@ -76,8 +76,8 @@ class Cluster {
             if (r.job == job) row = &r;
         }
         if (!row) return slurm_error(job, ESLURM_INVALID_JOB_ID);
-        return JobFacts{job,        row->uid,   row->running,
-                        row->state, row->nodes, sharing_of(*row, rows)};
+        return JobFacts{job,        row->uid,   row->running,           row->state,
+                        row->nodes, sharing_of(*row, rows), row->over};
     }
 
   private:
@@ -104,6 +104,7 @@ class Cluster {
         row.job = j.job_id;
         row.uid = j.user_id;
         row.running = base == JOB_RUNNING || base == JOB_SUSPENDED;
+        row.over = base > JOB_SUSPENDED;
         row.exclusive = j.shared == 0 || (whole_nodes_ && j.shared == NO_VAL16);
         row.state = state_word(base);
         if (row.running) row.nodes = names_of(j.nodes);

@@ -21,6 +21,7 @@ struct JobFacts {
     std::string state;               // Slurm's word: "RUNNING"
     std::vector<std::string> nodes;  // its allocation, in Slurm's order
     std::string sharing;             // what is wrong, for its user; empty: the nodes are its own
+    bool over = false;               // has ended, however
 };
 
 // A job as the rule about sharing sees it.
@@ -31,6 +32,7 @@ struct JobRow {
     bool exclusive = false;
     std::string state;
     std::vector<std::string> nodes;
+    bool over = false;
 };
 
 // The rule: nobody else on its nodes now, and nobody may come.

@@ -178,6 +178,11 @@ class OperationPass : public GatePass {
 // the agent's thread; where that has been done for another gate, this one follows that. `ranks`:
 // how many take part in the communication; it must be all of the step. Returns 0, or -1 with one
 // line in `why`; then the gate stays open and nothing was begun.
+// The same library's entry for those who come before the communication library is up: tells the
+// other ranks that this one will join, with whatever data they exchange while it comes up. 0, or -1
+// with the reason in `why`. After it, joining says why not where not all ranks have.
+inline constexpr const char* kAnnounceSymbol = "grl_agent_announce";
+using AnnounceFunction = int(char* why, std::size_t why_bytes);
 inline constexpr const char* kJoinSymbol = "grl_agent_join";
 using JoinFunction = int(Gate* gate, std::uint32_t ranks, char* why, std::size_t why_bytes);
 

@@ -30,7 +30,7 @@
 namespace grl {
 
 inline constexpr std::uint32_t kLinePageMagic = 0x47524c50;  // "GRLP"
-inline constexpr std::uint32_t kLinePageVersion = 3;
+inline constexpr std::uint32_t kLinePageVersion = 4;
 inline constexpr const char* kLinePageEnv = "GRL_LINE_PAGE";  // path of the page
 inline constexpr const char* kDebugEnv = "GRL_DEBUG";  // set and not empty: ranks keep a RankTrace
 inline constexpr const char* kAgentLibraryEnv = "GRL_AGENT_LIBRARY";  // path of libgrl_agent.so
@@ -69,7 +69,9 @@ struct alignas(64) RankSlot {
     std::atomic<std::uint32_t> attempt;    // last attempt this rank fell silent in
     std::atomic<std::uint32_t> rank;       // PMIx rank
     std::atomic<std::int32_t> pid;
-    std::uint32_t reserved[3];
+    std::uint32_t reserved;
+    std::atomic<std::uint64_t> quiet_issued;     // `issued` when the rank was quiet, this attempt
+    std::atomic<std::uint64_t> quiet_completed;  // likewise
 };
 static_assert(sizeof(RankSlot) == 64, "one cache line a rank");
 
@@ -87,11 +89,11 @@ static_assert(sizeof(RankTrace) == 64);
 // stored last.
 struct alignas(64) ProofWords {
     std::atomic<std::uint32_t> attempt;
-    std::atomic<std::uint32_t> proven;  // 1: all ranks carry this attempt, issued = completed +
-                                        // deferred
-    std::atomic<std::uint32_t> ranks;
+    std::atomic<std::uint32_t> proven;  // 1: all ranks of the step were quiet in this attempt when
+                                        // they entered the fence, and the sums add up
+    std::atomic<std::uint32_t> ranks;   // of the step
     std::atomic<std::uint32_t> bad_rank;  // where proven is 0: the first that does not fit
-    std::atomic<std::uint64_t> issued;    // sums over all ranks of the step
+    std::atomic<std::uint64_t> issued;    // sums over the ranks of this node
     std::atomic<std::uint64_t> completed;
     std::atomic<std::uint64_t> deferred;
     char reason[128];  // where proven is 0: one line, zero-terminated

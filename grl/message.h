@@ -327,7 +327,7 @@ BOOST_DESCRIBE_STRUCT(Proof, (), (ranks, issued, completed, deferred))
 struct Silent {
     static constexpr const char* kType = "silent";
     std::uint32_t attempt = 0;
-    Proof proof;  // as this node's leader found it, over all ranks of the step
+    Proof proof;  // all ranks of the step were quiet; the counters are of this node's ranks
     std::int64_t shut_at_ns = 0;
     std::int64_t silent_at_ns = 0;
 };

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "grl/attempt.h"
 #include "pmix_hooks/drain.h"
@@ -17,6 +18,9 @@ namespace grl {
 namespace {
 
 constexpr std::size_t kStackBytes = 256UL * 1024;
+
+// From the silence on, before this thread takes a processor again: the master has word to send.
+constexpr std::int64_t kMastersTurn_ns = 2'000'000;
 
 // The C library takes a thread's static storage, which a program may have much of, from its stack.
 std::size_t storage_of_threads(const pthread_attr_t& attributes) {
@@ -58,9 +62,7 @@ Agent::~Agent() {
 
 std::string Agent::start() {
     if (!barrier_register()) return "the kernel has no membarrier()";
-    if (slot_.state.load(std::memory_order_acquire) != 0)
-        return "slot " + std::to_string(index_) + " of the line page belongs to pid " +
-               std::to_string(slot_.pid.load(std::memory_order_relaxed));
+    if (std::string taken = slot_taken(page_, index_); !taken.empty()) return taken;
     slot_.rank.store(fence_->rank(), std::memory_order_relaxed);
     slot_.pid.store(getpid(), std::memory_order_relaxed);
     slot_.call.store(
@@ -74,6 +76,13 @@ std::string Agent::start() {
     }
     started_ = true;
     return {};
+}
+
+std::string Agent::slot_taken(LinePage& page, std::uint32_t slot) {
+    const RankSlot& words = slots_of(&page)[slot];
+    if (words.state.load(std::memory_order_acquire) == 0) return {};
+    return "slot " + std::to_string(slot) + " of the line page belongs to pid " +
+           std::to_string(words.pid.load(std::memory_order_relaxed));
 }
 
 void* Agent::run(void* self) {
@@ -91,9 +100,10 @@ void Agent::serve_attempts() {
         const std::uint32_t ending = ending_.load(std::memory_order_acquire);
         if (ending == kAgreed) return leave_in_rounds();
         if (ending == kWithdraw) return set_state(RankState::absent);
-        if (newest == attempt_)
+        if (newest == attempt_) {
+            foresee();
             futex_wait(page_.attempt, newest, Reach::node);
-        else if (!broken_.empty())
+        } else if (!broken_.empty())
             refuse();
         else
             serve(attempt_ + 1);
@@ -108,16 +118,12 @@ void Agent::serve(std::uint32_t attempt) {
         show_state(RankState::draining);
         quiet = drain(gate_, attempt);
     }
+    if (quiet.refused) refused_ = attempt;
+    slot_.quiet_issued.store(quiet.issued, std::memory_order_relaxed);
+    slot_.quiet_completed.store(quiet.completed, std::memory_order_relaxed);
     slot_.deferred.store(quiet.deferred, std::memory_order_relaxed);
     show_state(RankState::fencing);
-    FenceValue value;
-    value.attempt = attempt;
-    value.flags = quiet.refused ? FenceValue::kRefused : 0;
-    value.line = page_.line.load(std::memory_order_relaxed);
-    value.issued = quiet.issued;
-    value.completed = quiet.completed;
-    value.deferred = quiet.deferred;
-    const std::string error = exchange(value);
+    const std::string error = fence({.round = round_ + 1, .attempt = attempt, .refused = refused_});
     if (!error.empty()) {
         broken_ = "no line for the rest of this step: the fence of attempt " +
                   std::to_string(attempt) + " failed: " + error;
@@ -132,15 +138,32 @@ void Agent::serve(std::uint32_t attempt) {
     }
     futex_wake(gate_.fenced, Reach::process);
     MasterWatch watch(page_);
+    std::int64_t span = kMastersTurn_ns;
     while ((closed = page_.closed.load(std::memory_order_acquire)) < attempt &&
-           page_.attempt.load(std::memory_order_acquire) == attempt)
-        watch.wait(page_.closed, closed, Reach::node);
+           page_.attempt.load(std::memory_order_acquire) == attempt) {
+        watch.wait(page_.closed, closed, Reach::node, span);
+        if (std::exchange(span, MasterWatch::kSpan_ns) == kMastersTurn_ns) foresee();
+    }
     set_state(RankState::running);
 }
 
-std::string Agent::exchange(FenceValue& value) {
-    value.round = ++round_;
-    return fence_->exchange(value);
+std::string Agent::fence(FenceValue value) {
+    round_ = value.round;
+    if (value != given_) {
+        given_ = {};  // where it fails
+        std::string error = fence_->give(value);
+        if (!error.empty()) return error;
+        given_ = value;
+    }
+    return fence_->meet();
+}
+
+// Gives the value of the next attempt as it will be if all goes well, while nobody waits for it.
+void Agent::foresee() {
+    const FenceValue next{.round = round_ + 1, .attempt = attempt_ + 1, .refused = refused_};
+    if (!broken_.empty() || given_ == next) return;
+    given_ = {};
+    if (fence_->give(next).empty()) given_ = next;  // the fence will say what is wrong
 }
 
 // The parked thread keeps polling, for peers, until the master has heard and closes the attempt.
@@ -154,27 +177,24 @@ void Agent::refuse() {
 void Agent::conclude(std::uint32_t attempt) {
     if (!leads()) return;
     fence_->collect(values_.data(), present_.get());
-    const Proof proof = judge_silence(values_, {present_.get(), values_.size()}, attempt, round_);
+    Proof proof = judge_silence(values_, {present_.get(), values_.size()}, attempt, round_);
+    add_up(proof, {slots_of(&page_), page_.slots});
     write_proof(attempt, proof.proven, proof.bad_rank, proof.reason, &proof);
 }
 
 // Every agent's fences form one sequence, and its i-th is matched with everybody's i-th whatever
 // each is for, since all are the same collective. Once leaving, an agent enters one fence after the
 // other and serves no attempt: its rounds stand in for the others' attempts. So whoever is still
-// short of a fence gets its partners, up to the round K in which the last rank carries kLeaving for
-// the first time; that rank does get there, because the application's barrier before it is behind
-// all of them. All see in round K, and none before, that every leave_since is <= K: all stop there.
+// short of a fence gets its partners, up to the round K in which the last rank is leaving for the
+// first time; that rank does get there, because the application's barrier before it is behind all
+// of them. All see in round K, and none before, that every leave_since is <= K: all stop there.
 void Agent::leave_in_rounds() {
     if (!broken_.empty()) return set_state(RankState::left);
     set_state(RankState::leaving);
-    FenceValue value;
-    value.flags = FenceValue::kLeaving;
-    value.leave_since = round_ + 1;
+    FenceValue value{.attempt = attempt_, .refused = refused_, .leave_since = round_ + 1};
     for (;;) {
-        value.attempt = page_.attempt.load(std::memory_order_acquire);
-        value.issued = slot_.issued.load(std::memory_order_relaxed);
-        value.completed = slot_.completed.load(std::memory_order_relaxed);
-        if (!exchange(value).empty()) break;  // no fence, no line: nothing to stay matched for
+        value.round = round_ + 1;
+        if (!fence(value).empty()) break;  // no fence, no line: nothing to stay matched for
         if (leads()) report_leaving();
         fence_->collect(values_.data(), present_.get());
         // Without a barrier no line can be proven either, so there is nothing to wait for.

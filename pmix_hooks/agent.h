@@ -28,6 +28,8 @@ class Agent {
 
     // Claims the slot, connects the gate, starts the thread. An error's text, or empty.
     std::string start();
+    // Whom a slot of the page belongs to already, or empty.
+    static std::string slot_taken(LinePage& page, std::uint32_t slot);
 
     // For the application's thread: ends the agent and opens the gate for good. Blocks; with
     // `agreed` until all ranks of the step have called it, polling the transport meanwhile.
@@ -48,7 +50,8 @@ class Agent {
     static void* run(void* self);
     void serve_attempts();
     void serve(std::uint32_t attempt);
-    std::string exchange(FenceValue& value);
+    std::string fence(FenceValue value);
+    void foresee();
     void conclude(std::uint32_t attempt);
     void refuse();
     void leave_in_rounds();
@@ -67,7 +70,9 @@ class Agent {
 
     std::uint32_t attempt_ = 0;  // the last one served
     std::uint32_t round_ = 0;    // fences entered
-    std::string broken_;         // why there are no more fences; empty: there are
+    std::uint32_t refused_ = 0;  // the last attempt that was over before this rank was quiet
+    FenceValue given_;
+    std::string broken_;  // why there are no more fences; empty: there are
     std::vector<FenceValue> values_;
     std::unique_ptr<bool[]> present_;
 

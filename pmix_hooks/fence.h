@@ -1,5 +1,5 @@
-// The collecting fence as the agent sees it: every rank gives a value, nobody returns before all
-// have entered, then all values can be read. PMIx in a job, a std::barrier in tests.
+// The collecting fence as the agent sees it: every rank gives a value and enters, nobody returns
+// before all have entered, then all values can be read. PMIx in a job, a barrier in tests.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,16 @@
 
 namespace grl {
 
-// What a rank carries into a fence.
+// What a rank carries into a fence. Nothing in it is known only then, but what goes wrong: giving a
+// value costs more than the fence itself, so it is given long before, and again where it was wrong.
+// The words of what went wrong stay true of their round in later values.
 struct FenceValue {
-    static constexpr std::uint32_t kRefused = 1;  // the attempt was over before this rank was quiet
-    static constexpr std::uint32_t kLeaving = 2;  // the rank is finalising
-
     std::uint32_t round = 0;        // this rank's fences so far, this one included
-    std::uint32_t leave_since = 0;  // round in which it first carried kLeaving
-    std::uint32_t attempt = 0;
-    std::uint32_t flags = 0;
-    std::uint64_t line = 0;
-    std::uint64_t issued = 0;
-    std::uint64_t completed = 0;
-    std::uint64_t deferred = 0;
+    std::uint32_t attempt = 0;      // that it is for
+    std::uint32_t refused = 0;      // the last attempt in which this rank was not quiet in time
+    std::uint32_t leave_since = 0;  // the first round in which it was finalising
+
+    bool operator==(const FenceValue&) const = default;
 };
 
 // Used by the agent's thread only.
@@ -29,11 +26,19 @@ class Fence {
     virtual ~Fence() = default;
     virtual std::uint32_t rank() const = 0;
     virtual std::uint32_t ranks() const = 0;
-    // Gives `mine` and fences. Blocks until all ranks have. An error's text, or empty.
-    virtual std::string exchange(const FenceValue& mine) = 0;
+    // This rank's value from here on. An error's text, or empty.
+    virtual std::string give(const FenceValue& mine) = 0;
+    // The fence. Blocks until all ranks have entered. An error's text, or empty.
+    virtual std::string meet() = 0;
     // Reads all ranks' newest values from this node's store; `values` and `present` hold ranks()
-    // elements. A value may be newer than the last fence, where its rank has gone on.
+    // elements. A value may be newer than the last fence, where its rank has given the next.
     virtual void collect(FenceValue* values, bool* present) = 0;
+
+    // Tells all ranks, with the next fence of whoever makes one, that this one will take part. An
+    // error's text, or empty.
+    virtual std::string announce() { return {}; }
+    // Which rank has not told, or empty. After that fence.
+    virtual std::string unannounced() { return {}; }
 };
 
 // Joins the namespace's PMIx; null with the reason in `why`.

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "pmix_hooks/agent.h"
 #include "pmix_hooks/page.h"
@@ -15,6 +16,10 @@ namespace {
 Agent* g_agent = nullptr;  // never destroyed by exit handlers: its thread would outlive it
 Gate* g_gate = nullptr;    // the lead
 std::uint32_t g_ranks = 0;
+
+// From the announcement to the joining; never destroyed by exit handlers either.
+Fence* g_announced = nullptr;
+LinePage* g_page = nullptr;
 
 std::string slot_index(const LinePage& page, std::uint32_t& index) {
     const char* text = secure_getenv("SLURM_LOCALID");
@@ -56,22 +61,49 @@ std::string follow(Gate* gate, std::uint32_t ranks) {
     return {};
 }
 
-std::string join(Gate* gate, std::uint32_t ranks) {
-    if (gate->version != kGateVersion)
-        return "the program was linked with another version of libgrl_armci.a; link it again";
-    if (g_agent != nullptr) return follow(gate, ranks);
+// The page, this rank's slot in it and the fence, or why not.
+std::string open_step(LinePage*& page, std::uint32_t& index, std::unique_ptr<Fence>& fence) {
     std::string why;
-    LinePage* page = map_line_page(secure_getenv(kLinePageEnv), why);
+    page = g_page != nullptr ? g_page : map_line_page(secure_getenv(kLinePageEnv), why);
     if (page == nullptr) return why;
-    std::uint32_t index = 0;
     why = slot_index(*page, index);
     if (!why.empty()) return why;
-    if (ranks != page->step_ranks) return all_must(ranks, page->step_ranks);
-    std::unique_ptr<Fence> fence = make_pmix_fence(why);
+    fence.reset(std::exchange(g_announced, nullptr));
+    if (fence == nullptr) fence = make_pmix_fence(why);
     if (fence == nullptr) return why;
     if (fence->ranks() != page->step_ranks)
         return "PMIx knows " + std::to_string(fence->ranks()) + " ranks, the line page " +
                std::to_string(page->step_ranks);
+    return {};
+}
+
+std::string announce() {
+    if (g_agent != nullptr || g_announced != nullptr) return {};
+    std::uint32_t index = 0;
+    std::unique_ptr<Fence> fence;
+    std::string why = open_step(g_page, index, fence);
+    if (!why.empty()) return why;
+    why = Agent::slot_taken(*g_page, index);
+    if (!why.empty()) return why;
+    why = fence->announce();
+    if (!why.empty()) return why;
+    g_announced = fence.release();
+    return {};
+}
+
+std::string join(Gate* gate, std::uint32_t ranks) {
+    if (gate->version != kGateVersion)
+        return "the program was linked with another version of libgrl_armci.a; link it again";
+    if (g_agent != nullptr) return follow(gate, ranks);
+    const bool announced = g_announced != nullptr;
+    LinePage* page = nullptr;
+    std::uint32_t index = 0;
+    std::unique_ptr<Fence> fence;
+    std::string why = open_step(page, index, fence);
+    if (!why.empty()) return why;
+    if (ranks != page->step_ranks) return all_must(ranks, page->step_ranks);
+    if (announced) why = fence->unannounced();
+    if (!why.empty()) return why;
     auto agent = std::make_unique<Agent>(*page, index, *gate, std::move(fence));
     why = agent->start();
     if (!why.empty()) return why;
@@ -95,14 +127,27 @@ std::string join(Gate* gate, std::uint32_t ranks) {
 }  // namespace
 }  // namespace grl
 
-extern "C" [[gnu::visibility("default")]] int grl_agent_join(grl::Gate* gate, std::uint32_t ranks,
-                                                             char* why, std::size_t why_bytes) {
+namespace {
+
+template <class Entry>
+int answer(char* why, std::size_t why_bytes, Entry entry) {
     try {
-        const std::string reason = grl::join(gate, ranks);
+        const std::string reason = entry();
         if (reason.empty()) return 0;
         std::snprintf(why, why_bytes, "%s", reason.c_str());
     } catch (const std::exception& error) {
         std::snprintf(why, why_bytes, "%s", error.what());
     }
     return -1;
+}
+
+}  // namespace
+
+extern "C" [[gnu::visibility("default")]] int grl_agent_announce(char* why, std::size_t why_bytes) {
+    return answer(why, why_bytes, [] { return grl::announce(); });
+}
+
+extern "C" [[gnu::visibility("default")]] int grl_agent_join(grl::Gate* gate, std::uint32_t ranks,
+                                                             char* why, std::size_t why_bytes) {
+    return answer(why, why_bytes, [&] { return grl::join(gate, ranks); });
 }

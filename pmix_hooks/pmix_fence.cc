@@ -15,6 +15,9 @@ namespace grl {
 namespace {
 
 constexpr const char* kKey = "grl.line";
+constexpr const char* kAnnouncement = "grl.joins";
+// For a rank's announcement that did not come with the ranks' common data.
+constexpr int kPatience_s = 10;
 
 std::string failed(const char* call, pmix_status_t status) {
     return std::string(call) + ": " + PMIx_Error_string(status);
@@ -68,21 +71,21 @@ class PmixFence final : public Fence {
     std::uint32_t rank() const override { return self_.rank; }
     std::uint32_t ranks() const override { return ranks_; }
 
-    std::string exchange(const FenceValue& mine) override {
+    std::string give(const FenceValue& mine) override {
         FenceValue copy = mine;
         pmix_value_t value;
         PMIX_VALUE_CONSTRUCT(&value);
         value.type = PMIX_BYTE_OBJECT;
         value.data.bo.bytes = reinterpret_cast<char*>(&copy);
         value.data.bo.size = sizeof copy;
-        pmix_status_t status = PMIx_Put(PMIX_GLOBAL, kKey, &value);
-        if (status != PMIX_SUCCESS) return failed("PMIx_Put", status);
-        status = PMIx_Commit();
-        if (status != PMIX_SUCCESS) return failed("PMIx_Commit", status);
+        return put(kKey, value);
+    }
+
+    std::string meet() override {
         bool yes = true;
         pmix_info_t collecting;
         PMIX_INFO_LOAD(&collecting, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
-        status = PMIx_Fence(&all_, 1, &collecting, 1);
+        const pmix_status_t status = PMIx_Fence(&all_, 1, &collecting, 1);
         if (status != PMIX_SUCCESS) return failed("PMIx_Fence", status);
         return {};
     }
@@ -106,7 +109,48 @@ class PmixFence final : public Fence {
         gathering.done.wait(lock, [&] { return gathering.missing == 0; });
     }
 
+    std::string announce() override {
+        pmix_value_t value;
+        PMIX_VALUE_CONSTRUCT(&value);
+        value.type = PMIX_UINT32;
+        value.data.uint32 = 1;
+        return put(kAnnouncement, value);
+    }
+
+    std::string unannounced() override {
+        for (std::uint32_t rank = 0; rank < ranks_; ++rank)
+            if (!has_announced(rank, false) && !has_announced(rank, true))
+                return "rank " + std::to_string(rank) +
+                       " runs without libgrl_mpi.so (is LD_PRELOAD kept for all ranks?)";
+        return {};
+    }
+
   private:
+    static std::string put(const char* key, pmix_value_t& value) {
+        pmix_status_t status = PMIx_Put(PMIX_GLOBAL, key, &value);
+        if (status != PMIX_SUCCESS) return failed("PMIx_Put", status);
+        status = PMIx_Commit();
+        if (status != PMIX_SUCCESS) return failed("PMIx_Commit", status);
+        return {};
+    }
+
+    // Here, or from its node, where the ranks exchange no data when they come up.
+    bool has_announced(std::uint32_t rank, bool ask) const {
+        pmix_proc_t peer;
+        PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
+        bool yes = true;
+        int patience = kPatience_s;
+        pmix_info_t how;
+        if (ask)
+            PMIX_INFO_LOAD(&how, PMIX_TIMEOUT, &patience, PMIX_INT);
+        else
+            PMIX_INFO_LOAD(&how, PMIX_OPTIONAL, &yes, PMIX_BOOL);
+        pmix_value_t* value = nullptr;
+        const pmix_status_t status = PMIx_Get(&peer, kAnnouncement, &how, 1, &value);
+        if (status == PMIX_SUCCESS) PMIX_VALUE_RELEASE(value);
+        return status == PMIX_SUCCESS;
+    }
+
     pmix_proc_t self_{};
     pmix_proc_t all_{};
     std::uint32_t ranks_ = 0;

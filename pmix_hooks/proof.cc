@@ -10,16 +10,12 @@ std::string fault(const FenceValue& value, bool present, std::uint32_t rank, std
         return "the fence is no barrier: " + who + "'s value of attempt " +
                std::to_string(attempt) + " is " + (present ? "stale" : "missing") +
                "; SLURM_PMIX_FENCE=ring must be set";
-    if ((value.flags & FenceValue::kLeaving) != 0) return who + " is finalising";
-    if (value.attempt != attempt)
+    if (value.leave_since != 0 && value.leave_since <= round) return who + " is finalising";
+    if (value.refused >= attempt) return who + " was not quiet when the attempt ended";
+    // A later round is a later attempt, and this rank has passed this one.
+    if (value.round == round && value.attempt != attempt)
         return who + " is at attempt " + std::to_string(value.attempt) + ", not " +
                std::to_string(attempt);
-    if ((value.flags & FenceValue::kRefused) != 0)
-        return who + " was not quiet when the attempt ended";
-    if (value.issued != value.completed + value.deferred)
-        return who + " has " + std::to_string(value.issued) + " operations issued, " +
-               std::to_string(value.completed) + " completed and " +
-               std::to_string(value.deferred) + " deferred";
     return {};
 }
 
@@ -29,18 +25,32 @@ Proof judge_silence(std::span<const FenceValue> values, std::span<const bool> pr
                     std::uint32_t attempt, std::uint32_t round) {
     Proof proof;
     for (std::uint32_t rank = 0; rank < values.size(); ++rank) {
-        const FenceValue& value = values[rank];
-        proof.reason = fault(value, present[rank], rank, attempt, round);
+        proof.reason = fault(values[rank], present[rank], rank, attempt, round);
         if (!proof.reason.empty()) {
             proof.bad_rank = rank;
             return proof;
         }
-        proof.issued += value.issued;
-        proof.completed += value.completed;
-        proof.deferred += value.deferred;
     }
     proof.proven = true;
     return proof;
+}
+
+void add_up(Proof& proof, std::span<const RankSlot> slots) {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    for (const RankSlot& slot : slots) {
+        const std::uint64_t issued = slot.quiet_issued.load(relaxed);
+        const std::uint64_t completed = slot.quiet_completed.load(relaxed);
+        const std::uint64_t deferred = slot.deferred.load(relaxed);
+        proof.issued += issued;
+        proof.completed += completed;
+        proof.deferred += deferred;
+        if (issued == completed + deferred || !proof.proven) continue;
+        proof.proven = false;
+        proof.bad_rank = slot.rank.load(relaxed);
+        proof.reason = "rank " + std::to_string(proof.bad_rank) + " has " + std::to_string(issued) +
+                       " operations issued, " + std::to_string(completed) + " completed and " +
+                       std::to_string(deferred) + " deferred";
+    }
 }
 
 Leaving judge_leaving(std::span<const FenceValue> values, std::span<const bool> present,

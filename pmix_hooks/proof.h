@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "grl/line_page.h"
 #include "pmix_hooks/fence.h"
 
 namespace grl {
@@ -13,19 +14,22 @@ struct Proof {
     bool proven = false;
     std::uint32_t bad_rank = 0;  // where not proven, with the reason
     std::string reason;
-    std::uint64_t issued = 0;
+    std::uint64_t issued = 0;  // over this node's ranks
     std::uint64_t completed = 0;
     std::uint64_t deferred = 0;
 };
 
-// Is every rank silent in `attempt`, of which this rank's value went into its fence number `round`?
+// Was every rank quiet in `attempt` when it entered the fence, which is this rank's number `round`?
 Proof judge_silence(std::span<const FenceValue> values, std::span<const bool> present,
                     std::uint32_t attempt, std::uint32_t round);
 
+// Adds up what the ranks of this node had issued and completed when they entered it.
+void add_up(Proof& proof, std::span<const RankSlot> slots);
+
 enum class Leaving { not_all, all, no_barrier };
 
-// Did every rank carry kLeaving into fence number `round`? All ranks get the same answer for the
-// same round however late they look, because leave_since never changes once it is set.
+// Was every rank finalising when it entered fence number `round`? All ranks get the same answer for
+// the same round however late they look, because leave_since never changes once it is set.
 Leaving judge_leaving(std::span<const FenceValue> values, std::span<const bool> present,
                       std::uint32_t round);
 

@@ -126,7 +126,7 @@ TEST_F(CoordinatorLines, AMasterThatIsLostInDrainAborts) {
 
 TEST_F(CoordinatorLines, ProofsThatDifferAbort) {
     w.ready();
-    w.master("g2").issued = 101;
+    w.master("g2").proof_ranks = 5;
     expect_undone(w.line(), "differ", 3);
     expect_released(true);
 }
@@ -280,6 +280,8 @@ TEST_F(CoordinatorLines, ALineIsCommitted) {
     EXPECT_EQ(line->line, 1U);
     EXPECT_EQ(line->phase, Phase::done);
     EXPECT_EQ(line->proof.ranks, 6U);
+    EXPECT_EQ(line->proof.issued, 300U) << "the sum of three nodes";
+    EXPECT_EQ(line->proof.deferred, 3U);
     EXPECT_EQ(line->guests.size(), 3U);
     EXPECT_GT(line->pause_ms, 0);
     EXPECT_GT(line->drain_ms, 0);

@@ -185,7 +185,7 @@ void FakeMaster::connect() {
                     tell();
                     static std::vector<std::shared_ptr<Channel::Responder>> unanswered;
                     if (!silent) return unanswered.push_back(asker);
-                    asker->reply(Silent{drain.attempt, {6, issued, issued - 1, 1}, 1, 2});
+                    asker->reply(Silent{drain.attempt, {proof_ranks, issued, issued - 1, 1}, 1, 2});
                 } else {
                     releases.push_back(*from_json<Release>(body, type));
                     state.closed = true;

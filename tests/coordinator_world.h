@@ -81,6 +81,7 @@ struct FakeMaster {
     bool silent = true;  // falls silent when told to
     std::string refuses;
     std::uint64_t issued = 100;
+    std::uint32_t proof_ranks = 6;
     std::vector<Release> releases;
     std::uint32_t origin_host = 0;  // last number of the address it proves itself from; 0: its own
     std::uint32_t uid = 0;

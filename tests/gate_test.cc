@@ -404,6 +404,7 @@ TEST(Agent, LetsADisconnectedChildThroughAShutGate) {
 TEST(Gate, NoOperationBeginsInAThousandSilences) {
     constexpr int kAttempts = 1000;
     Node node(3, 60s);
+    node.fences.eager = true;
     std::atomic<bool> silence{false};
     std::atomic<bool> stop{false};
     std::atomic<long> violations{0};

@@ -53,4 +53,13 @@ drained() {
     ended_well "$job"
 }
 
+@test "ranks of which a wrapper has taken the library run unprotected, and are told why" {
+    # shellcheck disable=SC2016
+    run output_of --grl-checkpoint \
+        'bash -c "[ \$SLURM_PROCID != 1 ] || unset LD_PRELOAD; exec /opt/grl/mpi_mix --iterations 5"'
+    echo "$output"
+    ((status == 0))
+    [[ $output == *"rank 1 runs without libgrl_mpi.so"* ]]
+}
+
 put_off() { fails_with "$2" in_ctl grlctl rehearse "$1"; }

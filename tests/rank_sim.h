@@ -28,6 +28,7 @@ struct Exchange {
 
     const std::uint32_t ranks;
     bool is_barrier = true;
+    bool eager = false;   // a value is seen as soon as it is given, as by ranks of the same node
     std::string failure;  // of every fence
     std::mutex mutex;
     std::condition_variable turned;
@@ -45,10 +46,16 @@ class FakeFence final : public Fence {
     std::uint32_t rank() const override { return rank_; }
     std::uint32_t ranks() const override { return all_.ranks; }
 
-    std::string exchange(const FenceValue& mine) override {
+    std::string give(const FenceValue& mine) override {
+        const std::lock_guard lock(all_.mutex);
+        mine_ = mine;
+        if (all_.eager) show();
+        return {};
+    }
+
+    std::string meet() override {
         std::unique_lock lock(all_.mutex);
-        all_.values[rank_] = mine;
-        all_.present[rank_] = true;
+        show();
         ++all_.fences[rank_];
         if (!all_.failure.empty()) return all_.failure;
         if (!all_.is_barrier) return {};
@@ -71,8 +78,14 @@ class FakeFence final : public Fence {
     }
 
   private:
+    void show() {
+        all_.values[rank_] = mine_;
+        all_.present[rank_] = true;
+    }
+
     Exchange& all_;
     const std::uint32_t rank_;
+    FenceValue mine_;
 };
 
 struct Rank {

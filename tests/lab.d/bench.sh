@@ -272,8 +272,8 @@ bench_stall() {
 
 read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
 
-# From the store in the line page to the proof, on the slowest node; by what the ranks do meanwhile. Where they compute, those
-# of the bare fence do, too.
+# From the store in the line page to the proof, on the slowest node; by what the ranks do meanwhile. Where they compute, or poll
+# for messages, those of the bare fence compute, too.
 bench_drain() {
     local shape nodes ranks load job
     local -A fences loads=(
@@ -286,8 +286,8 @@ bench_drain() {
         nodes=${shape%:*} ranks=${shape#*:}
         say "bench: $ranks ranks on $nodes nodes"
         fences[idle]=$(bench_fences "$nodes" "$ranks")
-        fences[communicating]=${fences[idle]}
         fences[computing]=$(bench_fences "$nodes" "$ranks" 1)
+        fences[communicating]=${fences[computing]}
         for load in idle communicating computing; do
             # shellcheck disable=SC2086
             job=$(bench_job "$nodes" "$ranks" ${loads[$load]})
