@@ -118,8 +118,9 @@ struct LinePage {
                                           // up before its operations count as deferred
     std::atomic<std::int64_t> closed_ns;  // CLOCK_MONOTONIC when the gates were last opened
 
-    // Bumped, with a wake, when a slot becomes running, silent, leaving, left or absent; the
-    // leader's becomes silent after the proof is written. Draining and fencing only show.
+    // Bumped, with a wake, when the last slot becomes silent or, after an attempt, running; when
+    // one begins to run, leaves, has left or becomes absent; and when a proof fails. The leader's
+    // becomes silent after the proof is written. Draining and fencing only show.
     alignas(64) std::atomic<std::uint32_t> events;
     ProofWords proof;
     // RankSlot slot[slots] follows at the next cache line, then RankTrace trace[slots]

@@ -123,7 +123,8 @@ void Agent::serve(std::uint32_t attempt) {
     slot_.quiet_completed.store(quiet.completed, std::memory_order_relaxed);
     slot_.deferred.store(quiet.deferred, std::memory_order_relaxed);
     show_state(RankState::fencing);
-    const std::string error = fence({.round = round_ + 1, .attempt = attempt, .refused = refused_});
+    const std::string error =
+        fence({.round = round_ + 1, .attempt = attempt, .refused = refused_}, leads());
     if (!error.empty()) {
         broken_ = "no line for the rest of this step: the fence of attempt " +
                   std::to_string(attempt) + " failed: " + error;
@@ -132,9 +133,10 @@ void Agent::serve(std::uint32_t attempt) {
     gate_.fenced.store(attempt, std::memory_order_release);
     std::uint32_t closed = page_.closed.load(std::memory_order_acquire);
     if (!quiet.refused && closed < attempt) {
-        conclude(attempt);
+        const bool proven = conclude(attempt);
         slot_.attempt.store(attempt, std::memory_order_release);
-        set_state(RankState::silent);
+        settle(RankState::silent);
+        if (!proven) call_master();
     }
     futex_wake(gate_.fenced, Reach::process);
     MasterWatch watch(page_);
@@ -144,10 +146,10 @@ void Agent::serve(std::uint32_t attempt) {
         watch.wait(page_.closed, closed, Reach::node, span);
         if (std::exchange(span, MasterWatch::kSpan_ns) == kMastersTurn_ns) foresee();
     }
-    set_state(RankState::running);
+    settle(RankState::running);
 }
 
-std::string Agent::fence(FenceValue value) {
+std::string Agent::fence(const FenceValue& value, bool look) {
     round_ = value.round;
     if (value != given_) {
         given_ = {};  // where it fails
@@ -155,7 +157,7 @@ std::string Agent::fence(FenceValue value) {
         if (!error.empty()) return error;
         given_ = value;
     }
-    return fence_->meet();
+    return look ? fence_->meet(values_.data(), present_.get()) : fence_->meet(nullptr, nullptr);
 }
 
 // Gives the value of the next attempt as it will be if all goes well, while nobody waits for it.
@@ -174,12 +176,13 @@ void Agent::refuse() {
     set_state(RankState::running);
 }
 
-void Agent::conclude(std::uint32_t attempt) {
-    if (!leads()) return;
-    fence_->collect(values_.data(), present_.get());
+// The leader's part; false where there is no silence.
+bool Agent::conclude(std::uint32_t attempt) {
+    if (!leads()) return true;
     Proof proof = judge_silence(values_, {present_.get(), values_.size()}, attempt, round_);
     add_up(proof, {slots_of(&page_), page_.slots});
     write_proof(attempt, proof.proven, proof.bad_rank, proof.reason, &proof);
+    return proof.proven;
 }
 
 // Every agent's fences form one sequence, and its i-th is matched with everybody's i-th whatever
@@ -194,9 +197,8 @@ void Agent::leave_in_rounds() {
     FenceValue value{.attempt = attempt_, .refused = refused_, .leave_since = round_ + 1};
     for (;;) {
         value.round = round_ + 1;
-        if (!fence(value).empty()) break;  // no fence, no line: nothing to stay matched for
+        if (!fence(value, true).empty()) break;  // no fence, no line: nothing to stay matched for
         if (leads()) report_leaving();
-        fence_->collect(values_.data(), present_.get());
         // Without a barrier no line can be proven either, so there is nothing to wait for.
         if (judge_leaving(values_, {present_.get(), values_.size()}, round_) != Leaving::not_all)
             break;
@@ -236,6 +238,27 @@ void Agent::show_state(RankState state) {
 // To be acted upon: the master waits for it.
 void Agent::set_state(RankState state) {
     show_state(state);
+    call_master();
+}
+
+// What the master waits for all of the node's ranks to be: the last one calls it.
+void Agent::settle(RankState state) {
+    slot_.state.store(static_cast<std::uint32_t>(state), std::memory_order_seq_cst);
+    if (last_to_settle()) call_master();
+}
+
+// Of several that settle at once each may take itself for the last; one does.
+bool Agent::last_to_settle() const {
+    const RankSlot* const slots = slots_of(&page_);
+    const std::uint32_t state = slot_.state.load(std::memory_order_relaxed);
+    return std::all_of(slots, slots + page_.slots, [state](const RankSlot& slot) {
+        const std::uint32_t other = slot.state.load(std::memory_order_seq_cst);
+        return other == state || other == static_cast<std::uint32_t>(RankState::absent) ||
+               other >= static_cast<std::uint32_t>(RankState::leaving);
+    });
+}
+
+void Agent::call_master() {
     page_.events.fetch_add(1, std::memory_order_release);
     futex_wake(page_.events, Reach::node);
 }

@@ -50,9 +50,10 @@ class Agent {
     static void* run(void* self);
     void serve_attempts();
     void serve(std::uint32_t attempt);
-    std::string fence(FenceValue value);
+    // Enters the next fence with this value; with `look`, values_ are read at its end.
+    std::string fence(const FenceValue& value, bool look);
     void foresee();
-    void conclude(std::uint32_t attempt);
+    bool conclude(std::uint32_t attempt);
     void refuse();
     void leave_in_rounds();
     void report_leaving();
@@ -60,6 +61,9 @@ class Agent {
                      const std::string& reason, const struct Proof* sums);
     void show_state(RankState state);
     void set_state(RankState state);
+    void settle(RankState state);
+    bool last_to_settle() const;
+    void call_master();
     bool leads() const { return index_ == 0; }
 
     LinePage& page_;

@@ -28,11 +28,10 @@ class Fence {
     virtual std::uint32_t ranks() const = 0;
     // This rank's value from here on. An error's text, or empty.
     virtual std::string give(const FenceValue& mine) = 0;
-    // The fence. Blocks until all ranks have entered. An error's text, or empty.
-    virtual std::string meet() = 0;
-    // Reads all ranks' newest values from this node's store; `values` and `present` hold ranks()
-    // elements. A value may be newer than the last fence, where its rank has given the next.
-    virtual void collect(FenceValue* values, bool* present) = 0;
+    // The fence. Blocks until all ranks have entered. An error's text, or empty. With `values` and
+    // `present`, which hold ranks() elements, or are null: reads all ranks' newest values then. One
+    // may be newer than the fence, where its rank has given the next.
+    virtual std::string meet(FenceValue* values, bool* present) = 0;
 
     // Tells all ranks, with the next fence of whoever makes one, that this one will take part. An
     // error's text, or empty.

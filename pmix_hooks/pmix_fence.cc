@@ -23,26 +23,40 @@ std::string failed(const char* call, pmix_status_t status) {
     return std::string(call) + ": " + PMIx_Error_string(status);
 }
 
-// PMIx's own thread fills one of these for all ranks at once, so a collect costs one wake-up.
-struct Gathering {
+class PmixFence;
+
+// One fence on its way. PMIx's own thread reads the values as soon as the fence is over and wakes
+// the agent once, when all are here.
+struct Meeting {
+    PmixFence& fence;
+    FenceValue* values;
+    bool* present;
+    pmix_info_t local;  // how to read
     std::mutex mutex;
     std::condition_variable done;
-    std::uint32_t missing = 0;
+    std::uint32_t missing = 1;
+    pmix_status_t status = PMIX_SUCCESS;
+
+    void arrived() {
+        const std::lock_guard lock(mutex);
+        if (--missing == 0) done.notify_one();
+    }
 };
 
 struct Reply {
-    Gathering* gathering;
-    FenceValue* value;
-    bool* present;
+    Meeting* meeting;
+    std::uint32_t rank;
 };
 
 void on_value(pmix_status_t status, pmix_value_t* value, void* context) {
     const Reply& reply = *static_cast<Reply*>(context);
-    *reply.present = status == PMIX_SUCCESS && value != nullptr &&
-                     value->type == PMIX_BYTE_OBJECT && value->data.bo.size == sizeof(FenceValue);
-    if (*reply.present) std::memcpy(reply.value, value->data.bo.bytes, sizeof(FenceValue));
-    const std::lock_guard lock(reply.gathering->mutex);
-    if (--reply.gathering->missing == 0) reply.gathering->done.notify_one();
+    Meeting& meeting = *reply.meeting;
+    const bool present = status == PMIX_SUCCESS && value != nullptr &&
+                         value->type == PMIX_BYTE_OBJECT &&
+                         value->data.bo.size == sizeof(FenceValue);
+    if (present) std::memcpy(&meeting.values[reply.rank], value->data.bo.bytes, sizeof(FenceValue));
+    meeting.present[reply.rank] = present;
+    meeting.arrived();
 }
 
 class PmixFence final : public Fence {
@@ -81,32 +95,18 @@ class PmixFence final : public Fence {
         return put(kKey, value);
     }
 
-    std::string meet() override {
+    std::string meet(FenceValue* values, bool* present) override {
         bool yes = true;
         pmix_info_t collecting;
         PMIX_INFO_LOAD(&collecting, PMIX_COLLECT_DATA, &yes, PMIX_BOOL);
-        const pmix_status_t status = PMIx_Fence(&all_, 1, &collecting, 1);
+        Meeting meeting{*this, values, present, {}, {}, {}};
+        PMIX_INFO_LOAD(&meeting.local, PMIX_OPTIONAL, &yes, PMIX_BOOL);
+        const pmix_status_t status = PMIx_Fence_nb(&all_, 1, &collecting, 1, on_fence, &meeting);
         if (status != PMIX_SUCCESS) return failed("PMIx_Fence", status);
+        std::unique_lock lock(meeting.mutex);
+        meeting.done.wait(lock, [&] { return meeting.missing == 0; });
+        if (meeting.status != PMIX_SUCCESS) return failed("PMIx_Fence", meeting.status);
         return {};
-    }
-
-    void collect(FenceValue* values, bool* present) override {
-        bool yes = true;
-        pmix_info_t local;
-        PMIX_INFO_LOAD(&local, PMIX_OPTIONAL, &yes, PMIX_BOOL);
-        Gathering gathering;
-        gathering.missing = ranks_ + 1;
-        for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
-            pmix_proc_t peer;
-            PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
-            replies_[rank] = {&gathering, &values[rank], &present[rank]};
-            const pmix_status_t status =
-                PMIx_Get_nb(&peer, kKey, &local, 1, on_value, &replies_[rank]);
-            if (status != PMIX_SUCCESS) on_value(status, nullptr, &replies_[rank]);
-        }
-        std::unique_lock lock(gathering.mutex);
-        --gathering.missing;
-        gathering.done.wait(lock, [&] { return gathering.missing == 0; });
     }
 
     std::string announce() override {
@@ -126,6 +126,25 @@ class PmixFence final : public Fence {
     }
 
   private:
+    static void on_fence(pmix_status_t status, void* context) {
+        Meeting& meeting = *static_cast<Meeting*>(context);
+        meeting.status = status;
+        if (status == PMIX_SUCCESS && meeting.values != nullptr) meeting.fence.read(meeting);
+        meeting.arrived();
+    }
+
+    void read(Meeting& meeting) {
+        meeting.missing += ranks_;  // the agent sleeps, and the replies come on this thread
+        for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+            pmix_proc_t peer;
+            PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
+            replies_[rank] = {&meeting, rank};
+            const pmix_status_t status =
+                PMIx_Get_nb(&peer, kKey, &meeting.local, 1, on_value, &replies_[rank]);
+            if (status != PMIX_SUCCESS) on_value(status, nullptr, &replies_[rank]);
+        }
+    }
+
     static std::string put(const char* key, pmix_value_t& value) {
         pmix_status_t status = PMIx_Put(PMIX_GLOBAL, key, &value);
         if (status != PMIX_SUCCESS) return failed("PMIx_Put", status);

@@ -1,6 +1,7 @@
 // grl-master: one for each protected step on each node, started by spank_grl.so in slurmstepd. It
 // ends when slurmstepd does, by whatever end: the life pipe's other end is there.
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -65,11 +66,17 @@ class Start {
     bool failed_ = false;
 };
 
+constexpr int kPriority = -10;
+
 int serve(const MasterOptions& options) {
     Result<LinePageFile> page = LinePageFile::create(options.page, options.facts.local_ranks,
                                                      options.facts.ranks, options.facts.uid);
     if (!page) return refuse(page.error());
     line_page_removal_on_bus_error(options.page);
+
+    // A little work now and then, for which all ranks of the step wait.
+    if (setpriority(PRIO_PROCESS, 0, kPriority) != 0)
+        log_warning("no priority over the ranks: " + errno_text(errno));
 
     asio::io_context io(1);
     asio::signal_set signals(io, SIGTERM, SIGINT);

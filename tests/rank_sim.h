@@ -53,28 +53,25 @@ class FakeFence final : public Fence {
         return {};
     }
 
-    std::string meet() override {
+    std::string meet(FenceValue* values, bool* present) override {
         std::unique_lock lock(all_.mutex);
         show();
         ++all_.fences[rank_];
         if (!all_.failure.empty()) return all_.failure;
-        if (!all_.is_barrier) return {};
-        const std::uint32_t turn = all_.turns;
-        if (++all_.arrived == all_.ranks) {
-            all_.arrived = 0;
-            ++all_.turns;
-            all_.turned.notify_all();
+        if (all_.is_barrier) {
+            const std::uint32_t turn = all_.turns;
+            if (++all_.arrived == all_.ranks) {
+                all_.arrived = 0;
+                ++all_.turns;
+                all_.turned.notify_all();
+            }
+            all_.turned.wait(lock, [&] { return all_.turns != turn; });
         }
-        all_.turned.wait(lock, [&] { return all_.turns != turn; });
-        return {};
-    }
-
-    void collect(FenceValue* values, bool* present) override {
-        const std::lock_guard lock(all_.mutex);
-        for (std::uint32_t r = 0; r < all_.ranks; ++r) {
+        for (std::uint32_t r = 0; r < all_.ranks && values != nullptr; ++r) {
             values[r] = all_.values[r];
             present[r] = all_.present[r];
         }
+        return {};
     }
 
   private:
