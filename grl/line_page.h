@@ -96,7 +96,8 @@ struct alignas(64) ProofWords {
     std::atomic<std::uint64_t> issued;    // sums over the ranks of this node
     std::atomic<std::uint64_t> completed;
     std::atomic<std::uint64_t> deferred;
-    char reason[128];  // where proven is 0: one line, zero-terminated
+    std::atomic<std::int64_t> at_ns;  // CLOCK_MONOTONIC when the leader had found this
+    char reason[120];                 // where proven is 0: one line, zero-terminated
 };
 
 struct LinePage {

@@ -224,6 +224,7 @@ void Agent::write_proof(std::uint32_t attempt, bool proven, std::uint32_t bad_ra
     words.issued.store(sums != nullptr ? sums->issued : 0, relaxed);
     words.completed.store(sums != nullptr ? sums->completed : 0, relaxed);
     words.deferred.store(sums != nullptr ? sums->deferred : 0, relaxed);
+    words.at_ns.store(monotonic_ns(), relaxed);
     const std::size_t length = std::min(reason.size(), sizeof words.reason - 1);
     std::memcpy(words.reason, reason.data(), length);
     words.reason[length] = '\0';

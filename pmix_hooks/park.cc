@@ -1,5 +1,7 @@
 #include "pmix_hooks/park.h"
 
+#include <sched.h>
+
 #include <algorithm>
 
 #include "grl/attempt.h"
@@ -7,8 +9,10 @@
 namespace grl {
 namespace {
 
-// Between two polls of the transport. A guest may have a single processor, which those that have
-// yet to fall silent need more: so a poll is followed by a nap several times as long.
+// Between two polls of the transport. A peer's last operations mostly need a few quick ones. After
+// that: a guest may have a single processor, which those that have yet to fall silent need more; so
+// a poll is followed by a nap several times as long.
+constexpr int kQuickPolls = 32;
 constexpr std::int64_t kShortestNap = 50'000;  // ns
 constexpr std::int64_t kLongestNap = 2'000'000;
 constexpr std::int64_t kNapsPerPoll = 4;
@@ -32,7 +36,7 @@ void await_release(Gate& gate) {
     LinePage& page = *gate.page;
     MasterWatch watch(page);
     std::int64_t nap = kShortestNap;
-    for (;;) {
+    for (int polls = 0;;) {
         const std::uint32_t closed = page.closed.load(std::memory_order_acquire);
         if (may_pass(gate)) return;
         const std::uint32_t fenced = gate.fenced.load(std::memory_order_acquire);
@@ -42,6 +46,10 @@ void await_release(Gate& gate) {
         } else {
             const std::int64_t began = monotonic_ns();
             if (gate.ops.progress != nullptr) gate.ops.progress(gate.ops.context);
+            if (polls++ < kQuickPolls) {
+                sched_yield();
+                continue;
+            }
             nap = std::clamp(kNapsPerPoll * (monotonic_ns() - began), nap, kLongestNap);
             watch.wait(gate.fenced, fenced, Reach::process, nap);
             nap = std::min(2 * nap, kLongestNap);

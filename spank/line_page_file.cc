@@ -170,6 +170,7 @@ ProofCopy LinePageFile::proof() const {
     copy.issued = words.issued.load(relaxed);
     copy.completed = words.completed.load(relaxed);
     copy.deferred = words.deferred.load(relaxed);
+    copy.at_ns = words.at_ns.load(relaxed);
     copy.reason = printable(words.reason);
     return copy;
 }

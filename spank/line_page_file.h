@@ -40,7 +40,8 @@ struct ProofCopy {
     std::uint64_t issued = 0;
     std::uint64_t completed = 0;
     std::uint64_t deferred = 0;
-    std::string reason;  // printable
+    std::int64_t at_ns = 0;  // CLOCK_MONOTONIC
+    std::string reason;      // printable
 };
 
 class LinePageFile {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "grl/futex.h"
 #include "grl/log.h"
 
 namespace grl {
@@ -96,6 +97,7 @@ void Master::drain(const Drain& order, Channel::Responder responder) {
     const std::string not_ready = why_not_ready(page_.ranks(), facts_.node, alive_);
     if (!not_ready.empty()) return responder.error(refusal(what, facts_.node, not_ready));
     shut_at_ns_ = realtime_ns();
+    shut_monotonic_ns_ = monotonic_ns();
     page_.shut(order.attempt, order.line,
                std::min(kGrace_ns, std::int64_t{order.limit_ms} * 1'000'000 / 4));
     state_ = State::draining;
@@ -106,8 +108,8 @@ void Master::drain(const Drain& order, Channel::Responder responder) {
     link_.set_pace(kPaceShut);
     arm(order.limit_ms, [this, limit = order.limit_ms] {
         auto give_up = [this, limit] {
-            abort("not silent within " + std::to_string(limit) + " ms: " +
-                  who_is_not_silent(page_.ranks(), page_.proof(), attempt_, facts_.node));
+            abort("not silent within " + std::to_string(limit) +
+                  " ms: " + who_is_not_silent(page_.ranks(), page_.proof(), attempt_, facts_.node));
         };
         // The node that keeps the others waiting is to be heard first: its reason is the reason.
         if (!waits_for_others(page_.ranks())) return give_up();
@@ -128,7 +130,6 @@ void Master::judge() {
     if (standing.kind == Standing::broken) return abort(standing.why);
     if (standing.kind == Standing::waiting) return;
     state_ = State::silent;
-    silent_at_ns_ = realtime_ns();
     arm(failsafe_ms_, [this] { abort("no word for " + std::to_string(failsafe_ms_) + " ms"); });
     report_silent();
 }
@@ -139,7 +140,10 @@ void Master::report_silent() {
     silent.attempt = attempt_;
     silent.proof = {proof.ranks, proof.issued, proof.completed, proof.deferred};
     silent.shut_at_ns = shut_at_ns_;
-    silent.silent_at_ns = silent_at_ns_;
+    // The proof's own time, as far as a rank's word goes.
+    silent.silent_at_ns =
+        shut_at_ns_ + std::clamp<std::int64_t>(proof.at_ns - shut_monotonic_ns_, 0,
+                                               monotonic_ns() - shut_monotonic_ns_);
     drain_->reply(silent);
     drain_.reset();
 }
@@ -231,8 +235,8 @@ void Master::state_changed() {
     if (pausing_ || !link_.up() || !told_) return;
     const StepState now = state_of_step();
     if (now.joined == told_->joined && now.leaving == told_->leaving &&
-        now.forked == told_->forked && now.closed == told_->closed && now.attempt == told_->attempt &&
-        now.generation == told_->generation) {
+        now.forked == told_->forked && now.closed == told_->closed &&
+        now.attempt == told_->attempt && now.generation == told_->generation) {
         return;
     }
     tell_state();

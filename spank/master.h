@@ -81,7 +81,7 @@ class Master {
     std::uint32_t generation_ = 0;
     std::uint32_t failsafe_ms_ = 0;
     std::int64_t shut_at_ns_ = 0;
-    std::int64_t silent_at_ns_ = 0;
+    std::int64_t shut_monotonic_ns_ = 0;
     std::optional<Channel::Responder> drain_;  // unanswered
 
     asio::steady_timer deadline_;  // of the state: draining's limit, silent's failsafe

@@ -161,6 +161,7 @@ struct MasterTest : testing::Test {
         p.issued = 100;
         p.completed = 97;
         p.deferred = 3;
+        p.at_ns = 1;  // of another clock, or a lie
         snprintf(p.reason, sizeof p.reason, "%s", reason);
         p.attempt = attempt;
         event();
