@@ -109,9 +109,9 @@ bench_output() {
 }
 
 # bench_fences NODES RANKS [BUSY]: milliseconds of bare collecting fences, each from the last rank's entering; 20 ms apart, as
-# drains begin from rest, too. BUSY is 1 where the ranks compute meanwhile.
+# drains begin from rest, too. BUSY is 1 where the ranks compute meanwhile. Slurm keeps lines of up to 1024 bytes whole.
 bench_fences() {
-    bench_output "$(bench_job "$1" "$2" /opt/grl/fence_bench 200 20000 "${3:-0}")" |
+    bench_output "$(bench_job "$1" "$2" /opt/grl/fence_bench 100 20000 "${3:-0}")" |
         jq -cs 'map(.fence_us) | transpose | map(min / 1000)'
 }
 
