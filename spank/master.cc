@@ -96,10 +96,6 @@ void Master::drain(const Drain& order, Channel::Responder responder) {
     }
     const std::string not_ready = why_not_ready(page_.ranks(), facts_.node, alive_);
     if (!not_ready.empty()) return responder.error(refusal(what, facts_.node, not_ready));
-    shut_at_ns_ = realtime_ns();
-    shut_monotonic_ns_ = monotonic_ns();
-    page_.shut(order.attempt, order.line,
-               std::min(kGrace_ns, std::int64_t{order.limit_ms} * 1'000'000 / 4));
     state_ = State::draining;
     attempt_ = order.attempt;
     line_ = order.line;
@@ -115,8 +111,12 @@ void Master::drain(const Drain& order, Channel::Responder responder) {
         if (!waits_for_others(page_.ranks())) return give_up();
         arm(kVictimsWait_ms, give_up);
     });
-    clock_.note();  // while the ranks fall silent
-    judge();
+    clock_.note();
+    // Last: from here on the ranks lose time.
+    shut_at_ns_ = realtime_ns();
+    shut_monotonic_ns_ = monotonic_ns();
+    page_.shut(order.attempt, order.line,
+               std::min(kGrace_ns, std::int64_t{order.limit_ms} * 1'000'000 / 4));
 }
 
 void Master::page_changed() {

@@ -1,19 +1,24 @@
 // The bare collecting PMIx fence of a step: what a drain is measured against. Each round puts one
-// key again, as a line does. A rank prints one JSON object: microseconds from its entering each
-// fence to its end; the least of all ranks is the fence itself, from the last one's entering.
-//   fence_bench [ROUNDS] [PAUSE_US] [BUSY]      BUSY=1: another thread of each rank computes
+// key, and then all ranks sleep till the same moment, as agents do that one store wakes. A rank
+// prints one JSON object: microseconds from that moment to the end of the fence; the largest of all
+// ranks is the fence's. Nodes with a clock of their own are woken as nearly together as a fence can.
+//   fence_bench ROUNDS PAUSE_US BUSY ONE_CLOCK      BUSY=1: another thread of each rank computes
 #define _GNU_SOURCE
 #include <pmix.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
-static double now_us(void) {
+static long long now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void sleep_until(long long ns) {
+    const struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) != 0) continue;
 }
 
 static void* compute(void* unused) {
@@ -28,10 +33,12 @@ static void check(pmix_status_t status, const char* what) {
 }
 
 int main(int argc, char** argv) {
-    const int rounds = argc > 1 && atoi(argv[1]) > 0 ? atoi(argv[1]) : 200;
-    const int pause_us = argc > 2 ? atoi(argv[2]) : 0;
+    if (argc != 5) return 2;
+    const int rounds = atoi(argv[1]);
+    const long long pause_ns = atoi(argv[2]) * 1000LL;
+    const int one_clock = atoi(argv[4]);
     pthread_t computing;
-    if (argc > 3 && atoi(argv[3]) && pthread_create(&computing, NULL, compute, NULL)) return 1;
+    if (rounds < 1 || (atoi(argv[3]) && pthread_create(&computing, NULL, compute, NULL))) return 2;
     pmix_proc_t self, all;
     check(PMIx_Init(&self, NULL, 0), "PMIx_Init");
     PMIX_LOAD_PROCID(&all, self.nspace, PMIX_RANK_WILDCARD);
@@ -51,14 +58,14 @@ int main(int argc, char** argv) {
         value.type = PMIX_BYTE_OBJECT;
         value.data.bo.bytes = bytes;
         value.data.bo.size = sizeof bytes;
-        // From rest, and together, as agents do that one store wakes.
-        check(PMIx_Fence(&all, 1, &collecting, 1), "PMIx_Fence");
-        if (pause_us) usleep((useconds_t)pause_us);
         check(PMIx_Put(PMIX_GLOBAL, "grl.bench", &value), "PMIx_Put");
         check(PMIx_Commit(), "PMIx_Commit");
-        const double start = now_us();
         check(PMIx_Fence(&all, 1, &collecting, 1), "PMIx_Fence");
-        if (i >= 0) fence[i] = now_us() - start;
+        long long start = now_ns() + pause_ns;
+        if (one_clock) start = (start / pause_ns + 1) * pause_ns;
+        sleep_until(start);
+        check(PMIx_Fence(&all, 1, &collecting, 1), "PMIx_Fence");
+        if (i >= 0) fence[i] = (double)(now_ns() - start) / 1000;
     }
     printf("{\"ranks\":%u,\"fence_us\":[", ranks);
     for (int i = 0; i < rounds; i++) printf("%s%.0f", i ? "," : "", fence[i]);
