@@ -294,6 +294,7 @@ bench_drain() {
             # shellcheck disable=SC2086
             job=$(bench_job "$nodes" "$ranks" ${loads[$load]})
             wait_ready "$job"
+            [[ $load != idle ]] || wait_for 120 "rest of the ranks" ranks_rest "$nodes"
             in_ctl grlctl --json rehearse "$job" --times 2 --every 100 >/dev/null
             bench_row "drain: $ranks on $nodes, $load" ms 3 "$(in_ctl grlctl --json rehearse "$job" --times "$BENCH_ROUNDS" --every 100 |
                 jq -cs 'map(.silence_ms | select(. != null))')" "${fences[$load]}"
@@ -301,6 +302,16 @@ bench_drain() {
         done
     done
     down
+}
+
+# ranks_rest NODES: all are in their pause, which a barrier precedes (230 is clock_nanosleep).
+ranks_rest() {
+    local guest
+    for guest in "${GUESTS[@]:0:$1}"; do
+        # shellcheck disable=SC2016
+        guest_sh "$guest" 'for pid in $(pidof pgas_demo); do read -r call _ <"/proc/$pid/syscall"; [ "$call" = 230 ] || exit 1; done' ||
+            return 1
+    done
 }
 
 BENCH_LINES=${GRL_LAB_BENCH_LINES:-1000}
