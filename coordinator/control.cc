@@ -41,7 +41,8 @@ const std::map<std::string, Control::Verb>& Control::verbs() {
         {ListQuery::kType, &Control::list},     {ShowQuery::kType, &Control::show},
         {RestoreJob::kType, &Control::restore}, {VerifyQuery::kType, &Control::verify},
         {DeleteQuery::kType, &Control::remove}, {StartQuery::kType, &Control::start},
-        {StopQuery::kType, &Control::stop},
+        {StopQuery::kType, &Control::stop},     {HoldJob::kType, &Control::hold},
+        {LetGoJob::kType, &Control::let_go},
     };
     return table;
 }
@@ -93,13 +94,7 @@ void Control::status(const Peer&, const json::object&, Asker asker) {
 
 void Control::checkpoint(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<CheckpointJob>(body, asker);
-    if (!question) return;
-    for (const Step* step : parts_.steps.of_job(question->job)) {
-        if (!may(peer, step->uid)) {
-            return asker->error(denied("a line of job " + std::to_string(question->job),
-                                       "it is another user's job"));
-        }
-    }
+    if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " asks for a line of job " +
              std::to_string(question->job));
     Watcher<LineReport> watcher{
@@ -109,6 +104,34 @@ void Control::checkpoint(const Peer& peer, const json::object& body, Asker asker
         lines_.rehearse(question->job, std::move(watcher));
     else
         lines_.request(question->job, std::move(watcher));
+}
+
+bool Control::may_line(const Peer& peer, std::uint32_t job, const Asker& asker) const {
+    for (const Step* step : parts_.steps.of_job(job)) {
+        if (may(peer, step->uid)) continue;
+        asker->error(denied("a line of job " + std::to_string(job), "it is another user's job"));
+        return false;
+    }
+    return true;
+}
+
+void Control::hold(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<HoldJob>(body, asker);
+    if (!question || !may_line(peer, question->job, asker)) return;
+    log_info("uid " + std::to_string(peer.uid) + " holds job " + std::to_string(question->job));
+    lines_.hold(question->job, question->limit_s,
+                {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
+                 [asker](const Result<HeldJob>& held) { asker->result(held); }});
+}
+
+void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<LetGoJob>(body, asker);
+    if (!question || !may_line(peer, question->job, asker)) return;
+    log_info("uid " + std::to_string(peer.uid) + " lets job " + std::to_string(question->job) +
+             " go on");
+    lines_.let_go(question->job,
+                  {[asker](const LineReport& report) { asker->progress(report); },
+                   [asker](const Result<LineReport>& outcome) { asker->result(outcome); }});
 }
 
 void Control::list(const Peer&, const json::object& body, Asker asker) {

@@ -1,5 +1,5 @@
 // What grlctl asks for: one function a verb. Anyone may look; a job's owner or root may checkpoint,
-// restore, verify and delete; root starts and stops guests. uids are MUNGE's word.
+// hold, restore, verify and delete; root starts and stops guests. uids are MUNGE's word.
 #pragma once
 
 #include <functional>
@@ -26,6 +26,8 @@ class Control {
 
     void status(const Peer& peer, const json::object& body, Asker asker);
     void checkpoint(const Peer& peer, const json::object& body, Asker asker);
+    void hold(const Peer& peer, const json::object& body, Asker asker);
+    void let_go(const Peer& peer, const json::object& body, Asker asker);
     void list(const Peer& peer, const json::object& body, Asker asker);
     void show(const Peer& peer, const json::object& body, Asker asker);
     void restore(const Peer& peer, const json::object& body, Asker asker);
@@ -37,6 +39,8 @@ class Control {
     // The line's manifest, if the peer may touch it; then the bridge that is to do it.
     void with_line(const Peer& peer, LineId id, Asker asker,
                    std::function<void(const std::shared_ptr<Channel>& bridge)> then);
+    // Whether the peer may stop and start the job; else the asker is told.
+    bool may_line(const Peer& peer, std::uint32_t job, const Asker& asker) const;
     void beat();
 
     Parts parts_;

@@ -154,6 +154,23 @@ std::string line_text(const LineReport& r) {
     return head_text(r) + times_text(r) + proof_text(r.proof) + "\n" + guests_text(r, nullptr);
 }
 
+std::string held_text(const HeldJob& held) {
+    const std::string job = std::to_string(held.report.job);
+    std::string text = "job " + job + " is held: silent after " + ms_text(held.report.drain_ms) +
+                       " ms, its guests stand still.\n";
+    for (const GuestReport& g : held.report.guests) text += "  " + g.guest + " on " + g.host + "\n";
+    text += "It goes on by itself in " + std::to_string(held.limit_s) + " s";
+    if (held.slurmd_timeout_s != 0) {
+        text += " (Slurm's SlurmdTimeout is " + std::to_string(held.slurmd_timeout_s) + " s)";
+    }
+    return text + ", or with: grlctl release " + job + "\n";
+}
+
+std::string went_on_text(const LineReport& r) {
+    return "job " + std::to_string(r.job) + " goes on; it stood still for " + ms_text(r.pause_ms) +
+           " ms\n";
+}
+
 std::string rehearsal_text(const LineReport& r) {
     return "silent after " + ms_text(r.drain_ms) + " ms, on after " + ms_text(r.pause_ms) +
            " ms more; " + counts_text(r.proof) + "\n";

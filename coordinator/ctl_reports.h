@@ -10,7 +10,9 @@ namespace grl::coordinator {
 std::string status_text(const StatusReport& report);
 std::string list_text(const LineReports& reports);
 std::string show_text(const ShownLine& shown);
-std::string line_text(const LineReport& report);       // how a line that was asked for went
+std::string line_text(const LineReport& report);  // how a line that was asked for went
+std::string held_text(const HeldJob& held);
+std::string went_on_text(const LineReport& report);    // after a hold
 std::string rehearsal_text(const LineReport& report);  // in one line
 std::string restore_text(const RestoreReport& report);
 std::string verify_text(LineId id, const VerifiedLine& verified);

@@ -30,6 +30,7 @@ struct Words {  // what was said on the command line
     std::optional<std::uint32_t> line;
     std::uint32_t times = 1;
     std::uint32_t every_ms = 1000;
+    std::uint32_t limit_s = 0;
 };
 
 Error misuse(const std::string& why) {
@@ -67,6 +68,8 @@ Result<int> answer(const Words& words, const Question& question, Text text) {
             if constexpr (std::is_same_v<Answer, LineReport> ||
                           std::is_same_v<Answer, RestoreReport>) {
                 if (auto report = from_json<Answer>(news, "progress")) view.show(*report);
+            } else if constexpr (std::is_same_v<Answer, HeldJob>) {
+                if (auto report = from_json<LineReport>(news, "progress")) view.show(*report);
             }
         };
     }
@@ -140,6 +143,18 @@ Result<int> rehearse(const Words& w) {
     return 0;
 }
 
+Result<int> hold(const Words& w) {
+    auto job = number_of(w.given[0], "job");
+    if (!job) return job.error();
+    return answer<HeldJob>(w, HoldJob{*job, w.limit_s}, held_text);
+}
+
+Result<int> let_go(const Words& w) {
+    auto job = number_of(w.given[0], "job");
+    if (!job) return job.error();
+    return answer<LineReport>(w, LetGoJob{*job}, went_on_text);
+}
+
 Result<int> list(const Words& w) {
     ListQuery question;
     if (!w.given.empty()) {
@@ -201,6 +216,8 @@ constexpr Verb kVerbs[] = {
     {"checkpoint", "JOB", 1, 1, checkpoint, "take a line and wait until it is committed"},
     {"rehearse", "JOB", 1, 1, rehearse,
      "bring the job to silence and let it go on; --times, --every"},
+    {"hold", "JOB", 1, 1, hold, "let the job's guests stand still, for --limit at most"},
+    {"release", "JOB", 1, 1, let_go, "end a hold"},
     {"list", "[JOB]", 0, 1, list, "lines, committed and aborted"},
     {"show", "JOB/LINE", 1, 1, show, "phases, guests and proof of silence of a line"},
     {"restore", "JOB", 1, 1, restore, "go back to the last line, or to --line N"},
@@ -229,6 +246,9 @@ Result<int> run(const Verb& verb, const Words& words) {
     if (words.line && std::string(verb.name) != "restore") {
         return misuse("--line goes with restore");
     }
+    if (words.limit_s != 0 && std::string(verb.name) != "hold") {
+        return misuse("--limit goes with hold");
+    }
     return verb.run(words);
 }
 
@@ -247,8 +267,10 @@ int main(int argc, char** argv) {
                                          "restore: go back to this line")(
         "times", options::value(&words.times)->value_name("N"), "rehearse: so often")(
         "every", options::value(&words.every_ms)->value_name("MS"),
-        "rehearse: begin one every MS milliseconds")("version", "print the release")("help",
-                                                                                     "print this");
+        "rehearse: begin one every MS milliseconds")(
+        "limit", options::value(&words.limit_s)->value_name("S"),
+        "hold: the job goes on by itself after S seconds")("version", "print the release")(
+        "help", "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());
     options::positional_options_description positions;

@@ -16,6 +16,7 @@ constexpr std::array kStates = {
     LineStateRow{S::drain, Phase::drain, &Deadlines::drain_ms},
     LineStateRow{S::freeze, Phase::silence, &Deadlines::freeze_ms},
     LineStateRow{S::capture, Phase::capture, &Deadlines::capture_ms},
+    LineStateRow{S::hold, Phase::hold, nullptr},
     LineStateRow{S::release, Phase::release, &Deadlines::release_ms},
     LineStateRow{S::images, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::manifest, Phase::commit, &Deadlines::commit_ms},
@@ -51,6 +52,7 @@ constexpr std::array kTransitions = {
     // From here to the release a master stands still with its guest: that its connection breaks
     // says nothing. It comes back and is told how the line went.
     Row{S::freeze, E::all_frozen, S::capture},
+    Row{S::freeze, E::all_held, S::hold},
     Row{S::freeze, E::failed, S::undo},
     Row{S::freeze, E::timeout, S::undo},
     Row{S::freeze, E::bridge_lost, S::undo},
@@ -64,9 +66,15 @@ constexpr std::array kTransitions = {
     Row{S::capture, E::image_failed, S::undo},
     Row{S::capture, E::cancel, S::undo},
 
+    Row{S::hold, E::let_go, S::release},
+    Row{S::hold, E::failed, S::undo},
+    Row{S::hold, E::bridge_lost, S::undo},
+    Row{S::hold, E::image_failed, S::undo},
+    Row{S::hold, E::cancel, S::undo},
+
     // An image that fails here waits for `images`: the job's release comes first.
     Row{S::release, E::all_released, S::images},
-    Row{S::release, E::rehearsed, S::done},
+    Row{S::release, E::went_on, S::done},
     Row{S::release, E::failed, S::undo},
     Row{S::release, E::timeout, S::undo},
     Row{S::release, E::bridge_lost, S::undo},

@@ -8,7 +8,8 @@
 //      └─────────────────────────────────┴────► aborted ◄┘
 //
 // A rehearsal is a line without bridges: prepare, freeze and capture have nobody to ask, and it
-// goes from `release` to `done`.
+// goes from `release` to `done`. A hold goes from `freeze` to `hold`, which ends by someone's word
+// or its limit, on to `release`, and from there to `done`.
 //
 // undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
 // discard  the job runs: bridges drop their part of the line
@@ -18,9 +19,7 @@
 // runs again before all are stopped. Only manifest_written leads to `done`.
 //
 // Later kinds of lines are further rows, not another machine: a migration has pre-copy after
-// `request` and a switch-over in place of `capture`, and goes from `release` to `done`; a hold has
-// a state between `capture` and `release` that the operator's word leaves, its deadline the hold's
-// limit.
+// `request` and a switch-over in place of `capture`, and goes from `release` to `done`.
 #pragma once
 
 #include <boost/describe/enum.hpp>
@@ -40,6 +39,7 @@ enum class LineState {
     drain,     // masters bring their ranks to silence
     freeze,    // bridges stop the guests
     capture,   // bridges cut the stopped guests
+    hold,      // they stay stopped
     release,   // bridges resume, masters open the gates
     images,    // the job runs; images become durable
     manifest,  // one bridge writes the manifest
@@ -49,8 +49,8 @@ enum class LineState {
     done,
     aborted,
 };
-BOOST_DESCRIBE_ENUM(LineState, request, prepare, drain, freeze, capture, release, images, manifest,
-                    undo, erase, discard, done, aborted)
+BOOST_DESCRIBE_ENUM(LineState, request, prepare, drain, freeze, capture, hold, release, images,
+                    manifest, undo, erase, discard, done, aborted)
 
 enum class LineEvent {
     admitted,
@@ -58,8 +58,10 @@ enum class LineEvent {
     all_silent,
     all_frozen,
     all_captured,
+    all_held,  // all_frozen of a hold
+    let_go,    // the hold's end
     all_released,
-    rehearsed,  // all_released of a rehearsal
+    went_on,  // all_released of a line that keeps nothing
     all_durable,
     manifest_written,
     all_undone,    // everyone who can has undone his part
@@ -71,14 +73,14 @@ enum class LineEvent {
     cancel,        // from outside: shutdown, restore
 };
 BOOST_DESCRIBE_ENUM(LineEvent, admitted, all_prepared, all_silent, all_frozen, all_captured,
-                    all_released, rehearsed, all_durable, manifest_written, all_undone, failed,
-                    timeout, bridge_lost, master_lost, image_failed, cancel)
+                    all_held, let_go, all_released, went_on, all_durable, manifest_written,
+                    all_undone, failed, timeout, bridge_lost, master_lost, image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {
     LineState state;
     Phase phase;
-    std::uint32_t Deadlines::*limit;  // null: it ends at once
+    std::uint32_t Deadlines::*limit;  // null: it ends at once; of a hold: it has its own
 };
 
 std::span<const LineStateRow> line_states();

@@ -27,7 +27,7 @@ void LineRun::master_away(const std::string& node, const std::string& why) {
 void LineRun::master_says(const StepState& state) {
     const LineState now = machine_.state();
     const bool before = now == LineState::drain || now == LineState::freeze ||
-                        now == LineState::capture;
+                        now == LineState::capture || now == LineState::hold;
     if (before && state.closed && owns(state))
         fire(LineEvent::failed, "the gates on " + state.node + " were opened before the cut");
 }
@@ -40,6 +40,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
         switch (machine_.state()) {
             case LineState::freeze:
             case LineState::capture:
+            case LineState::hold:
                 return true;  // its release is to come
             case LineState::release: {
                 if (awaited_.count(key_of(m)) == 0) return true;

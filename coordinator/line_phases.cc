@@ -23,7 +23,7 @@ void LineRun::admit() {
 void LineRun::prepare() {
     when_all_ = LineEvent::all_prepared;
     for (const LineHost& h : order_.hosts) {
-        PrepareLine message{order_.id, {}, capture_};
+        PrepareLine message{order_.id, {}, order_.kind == LineKind::hold ? "none" : capture_};
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
         ask<Done>(key_of(h), h.channel, message, {});
     }
@@ -50,9 +50,11 @@ void LineRun::drain() {
 }
 
 void LineRun::freeze() {
-    when_all_ = LineEvent::all_frozen;
+    when_all_ = order_.kind == LineKind::hold ? LineEvent::all_held : LineEvent::all_frozen;
     for (const LineHost& h : order_.hosts) {
-        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id}, [this](const FrozenLine& f) {
+        FreezeLine message{order_.id, {}};
+        if (order_.kind == LineKind::hold) message.hold_s = order_.hold_s;
+        ask<FrozenLine>(key_of(h), h.channel, message, [this](const FrozenLine& f) {
             for (const GuestFrozen& g : f.guests) record_.frozen(g);
         });
     }
@@ -70,13 +72,39 @@ void LineRun::capture() {
     if (order_.hosts.empty()) fire(when_all_);
 }
 
+// Guests stand still, and so does all that their masters could be told.
+void LineRun::hold() {
+    if (hooks_.held) hooks_.held({record_.report(), order_.hold_s, order_.slurmd_timeout_s});
+    const std::chrono::seconds limit(order_.hold_s);
+    hold_ends(limit - limit / 4);
+}
+
+// The deadline goes off twice: with a warning, and at the end.
+void LineRun::hold_ends(std::chrono::seconds after) {
+    deadline_.expires_after(after);
+    deadline_.async_wait(
+        [weak = weak_from_this(), epoch = epoch_, after](const boost::system::error_code& ec) {
+            auto self = weak.lock();
+            if (ec || !self || self->epoch_ != epoch) return;
+            const std::chrono::seconds limit(self->order_.hold_s);
+            const std::string whose = "the hold of job " + std::to_string(self->order_.id.job);
+            const auto left = limit / 4;
+            if (after != left) {
+                log_warning(whose + " ends in " + std::to_string(left.count()) + " s");
+                return self->hold_ends(left);
+            }
+            log_warning(whose + " has lasted its " + std::to_string(limit.count()) +
+                        " s: the job goes on");
+            self->let_go();
+        });
+}
+
 void LineRun::release() {
-    if (order_.rehearsal) {
-        when_all_ = LineEvent::rehearsed;
+    when_all_ = order_.kind == LineKind::line ? LineEvent::all_released : LineEvent::went_on;
+    if (order_.hosts.empty()) {
         for (const LineMember& m : order_.members) release_member(m, false);
         return;
     }
-    when_all_ = LineEvent::all_released;
     for (const LineMember& m : order_.members) awaited_.insert(key_of(m));
     for (const LineHost& h : order_.hosts) {
         ask<Done>(key_of(h), h.channel, ResumeLine{order_.id}, [this, &h](const Done&) {
@@ -162,8 +190,8 @@ void LineRun::discard() {
 
 void LineRun::end() {
     const bool done = machine_.state() == LineState::done;
-    const bool committed = done && !order_.rehearsal;
-    if (done && order_.rehearsal) record_.released();
+    const bool committed = done && order_.kind == LineKind::line;
+    if (done && !committed) record_.released();
     record_.end(done ? Phase::done : Phase::aborted, machine_.reason());
     tell_later_.cancel();
     if (committed) {

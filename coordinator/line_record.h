@@ -25,6 +25,12 @@ struct LineMember {
     std::shared_ptr<Channel> channel;
 };
 
+enum class LineKind {
+    line,
+    rehearsal,  // silence and on, without bridges
+    hold,       // guests stand still for a while
+};
+
 // Who takes part in a line, settled when it is admitted.
 struct LineOrder {
     LineId id;
@@ -33,7 +39,9 @@ struct LineOrder {
     std::uint32_t generation = 0;
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
-    bool rehearsal = false;  // then there are no hosts
+    LineKind kind = LineKind::line;
+    std::uint32_t hold_s = 0;            // of a hold
+    std::uint32_t slurmd_timeout_s = 0;  // likewise
     std::vector<LineHost> hosts;
     std::vector<LineMember> members;
 };

@@ -6,7 +6,7 @@
 
 namespace grl::coordinator {
 
-LineRun::LineRun(asio::io_context& io, std::uint32_t job, bool rehearsal, std::string cluster,
+LineRun::LineRun(asio::io_context& io, std::uint32_t job, LineKind kind, std::string cluster,
                  std::string capture, const Deadlines& deadlines, Hooks hooks)
     : io_(io),
       cluster_(std::move(cluster)),
@@ -17,7 +17,7 @@ LineRun::LineRun(asio::io_context& io, std::uint32_t job, bool rehearsal, std::s
       deadline_(io),
       tell_later_(io) {
     order_.id.job = job;
-    order_.rehearsal = rehearsal;
+    order_.kind = kind;
 }
 
 void LineRun::start() {
@@ -29,6 +29,10 @@ void LineRun::start() {
 
 void LineRun::cancel(const std::string& reason) {
     fire(LineEvent::cancel, reason);
+}
+
+void LineRun::let_go() {
+    fire(LineEvent::let_go);
 }
 
 void LineRun::abandon() {
@@ -91,6 +95,8 @@ void LineRun::act() {
             return freeze();
         case LineState::capture:
             return capture();
+        case LineState::hold:
+            return hold();
         case LineState::release:
             return release();
         case LineState::images:

@@ -6,6 +6,7 @@
 //   drain       ─────────────────────────────────────► drain … silent
 //   freeze      ─────────► freeze_line … frozen_line            ┐
 //   capture     ─────────► capture_line … captured_line         │ the job stands still
+//   hold          of a hold, in place of capture: nothing, until it is let go
 //   release     ─────────► resume_line … done ────────► release ┘
 //   images      ◄───────── guest_durable
 //   manifest    ─────────► commit_line (one bridge)
@@ -34,14 +35,16 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
         // All connected bridges: anyone of them can write or delete the manifest.
         std::function<std::vector<std::shared_ptr<Channel>>()> bridges;
         std::function<void(const LineReport&)> progress;
+        std::function<void(const HeldJob&)> held;  // a hold's guests stand still
         // Once, at the end; the manifest where the line is committed.
         std::function<void(const LineReport&, const Manifest*)> ended;
     };
 
-    LineRun(asio::io_context& io, std::uint32_t job, bool rehearsal, std::string cluster,
+    LineRun(asio::io_context& io, std::uint32_t job, LineKind kind, std::string cluster,
             std::string capture, const Deadlines& deadlines, Hooks hooks);
     void start();
     void cancel(const std::string& reason);
+    void let_go();  // ends a hold; nothing in any other state
     // No hook is called any more: their owner ends.
     void abandon();
 
@@ -65,7 +68,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
                state.attempt == order_.attempt;
     }
     const LineMachine& machine() const { return machine_; }
-    bool rehearsal() const { return order_.rehearsal; }
+    LineKind kind() const { return order_.kind; }
     const LineReport& report() const { return record_.report(); }
 
   private:
@@ -80,6 +83,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void drain();
     void freeze();
     void capture();
+    void hold();
+    void hold_ends(std::chrono::seconds left);
     void release();
     void await_images();
     void write_manifest();

@@ -6,6 +6,8 @@ namespace grl::coordinator {
 
 namespace {
 
+constexpr std::uint32_t kLongestHold_s = 86'400;
+constexpr std::uint32_t kUsualHold_s = 3'600;
 constexpr std::chrono::milliseconds kAskAgain{5'000};  // a periodic line that was put off
 
 Error put_off(std::uint32_t job, const std::string& why) {
@@ -59,9 +61,10 @@ void Lines::request(std::uint32_t id, Watcher<LineReport> watcher) {
     if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
     if (!job.run) {
         job.now.push_back(std::move(watcher));
-        return begin(id, false);
+        return begin(id, LineKind::line);
     }
-    const bool joins = job.run->machine().before_cut() && !job.run->rehearsal();
+    if (job.run->kind() == LineKind::hold) return watcher.done(put_off(id, "the job is held"));
+    const bool joins = job.run->machine().before_cut() && job.run->kind() == LineKind::line;
     (joins ? job.now : job.next).push_back(std::move(watcher));
 }
 
@@ -71,26 +74,56 @@ void Lines::rehearse(std::uint32_t id, Watcher<LineReport> watcher) {
     if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
     if (job.run) return watcher.done(put_off(id, "another one is under way"));
     job.now.push_back(std::move(watcher));
-    begin(id, true);
+    begin(id, LineKind::rehearsal);
 }
 
-void Lines::begin(std::uint32_t id, bool rehearsal) {
+void Lines::hold(std::uint32_t id, std::uint32_t limit_s, Watcher<HeldJob> watcher) {
+    if (parts_.steps.of_job(id).empty()) return watcher.done(no_step(id));
+    Job& job = jobs_[id];
+    if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
+    if (job.run) return watcher.done(put_off(id, "another one is under way"));
+    job.holder = std::move(watcher);
+    job.hold_s = limit_s;
+    begin(id, LineKind::hold);
+}
+
+void Lines::let_go(std::uint32_t id, Watcher<LineReport> watcher) {
+    const auto run = of(id);
+    const bool held = run && run->kind() == LineKind::hold;
+    if (!held) {
+        return watcher.done(fail("letting job " + std::to_string(id) + " go", "", "it is not held",
+                                 ErrorKind::not_found));
+    }
+    if (run->machine().state() != LineState::hold && !run->machine().over()) {
+        // On its way to the hold, or from it.
+        if (run->machine().state() != LineState::release) run->cancel("it is to go on");
+    }
+    jobs_[id].now.push_back(std::move(watcher));
+    run->let_go();
+}
+
+void Lines::begin(std::uint32_t id, LineKind kind) {
     LineRun::Hooks hooks;
-    hooks.admit = [this, id, rehearsal](auto then) { admit(id, rehearsal, std::move(then)); };
+    hooks.admit = [this, id, kind](auto then) { admit(id, kind, std::move(then)); };
     hooks.bridges = [this] {
         std::vector<std::shared_ptr<Channel>> list;
         for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
         return list;
     };
     hooks.progress = [this, id](const LineReport& report) {
-        for (const auto& watcher : jobs_[id].now) {
+        const Job& job = jobs_[id];
+        for (const auto& watcher : job.now) {
             if (watcher.progress) watcher.progress(report);
         }
+        if (job.holder && job.holder->progress) job.holder->progress({report, 0, 0});
+    };
+    hooks.held = [this, id](const HeldJob& held) {
+        if (auto holder = std::exchange(jobs_[id].holder, std::nullopt)) holder->done(held);
     };
     hooks.ended = [this, id](const LineReport& report, const Manifest* manifest) {
         ended(id, report, manifest);
     };
-    auto run = std::make_shared<LineRun>(parts_.io, id, rehearsal, parts_.config.cluster,
+    auto run = std::make_shared<LineRun>(parts_.io, id, kind, parts_.config.cluster,
                                          parts_.config.coordinator.capture, parts_.config.deadlines,
                                          std::move(hooks));
     jobs_[id].run = run;
@@ -99,16 +132,15 @@ void Lines::begin(std::uint32_t id, bool rehearsal) {
 
 // Here first, then by Slurm, then here again, as time has passed; the number comes last, so that a
 // request that is put off takes none.
-void Lines::admit(std::uint32_t id, bool rehearsal, std::function<void(Result<LineOrder>)> then) {
+void Lines::admit(std::uint32_t id, LineKind kind, std::function<void(Result<LineOrder>)> then) {
     if (auto step = line_step(parts_.steps, parts_.hosts, id); !step) return then(step.error());
     const Milliseconds limit(parts_.config.deadlines.prepare_ms);
-    parts_.slurm.look(id, limit, [this, id, rehearsal, then](Result<JobFacts> facts) {
+    parts_.slurm.look(id, limit, [this, id, kind, then](Result<JobFacts> facts) {
         if (!facts) return then(put_off(id, facts.error().text()));
         if (facts->over) return then(job_over(id, facts->state));
         if (!facts->running) return then(put_off(id, "the job is " + facts->state));
         if (!facts->sharing.empty()) return then(put_off(id, facts->sharing));
-        if (auto possible = order(id, rehearsal, facts->nodes); !possible)
-            return then(possible.error());
+        if (auto possible = order(id, kind, *facts); !possible) return then(possible.error());
 
         struct Numbers {
             std::uint32_t line, generation;
@@ -120,12 +152,12 @@ void Lines::admit(std::uint32_t id, bool rehearsal, std::function<void(Result<Li
             if (!line) return line.error();
             return Numbers{*line, *generation};
         };
-        parts_.sweep.when_quiet([this, id, rehearsal, then, take, nodes = facts->nodes] {
-            parts_.store.run(take, [this, id, rehearsal, then, nodes](Result<Numbers> numbers) {
+        parts_.sweep.when_quiet([this, id, kind, then, take, facts = *facts] {
+            parts_.store.run(take, [this, id, kind, then, facts](Result<Numbers> numbers) {
                 if (!numbers) return then(numbers.error());
                 // A sweep that has begun since does not know this number: after it.
-                parts_.sweep.when_quiet([this, id, rehearsal, then, nodes, numbers = *numbers] {
-                    auto order = this->order(id, rehearsal, nodes);
+                parts_.sweep.when_quiet([this, id, kind, then, facts, numbers = *numbers] {
+                    auto order = this->order(id, kind, facts);
                     if (!order) return then(order.error());
                     Step& step = **line_step(parts_.steps, parts_.hosts, id);
                     order->id.line = numbers.line;
@@ -138,16 +170,35 @@ void Lines::admit(std::uint32_t id, bool rehearsal, std::function<void(Result<Li
     });
 }
 
-Result<LineOrder> Lines::order(std::uint32_t id, bool rehearsal,
-                               const std::vector<std::string>& job_nodes) {
+Result<LineOrder> Lines::order(std::uint32_t id, LineKind kind, const JobFacts& facts) {
     auto step = line_step(parts_.steps, parts_.hosts, id);
     if (!step) return step.error();
-    auto order = line_order(**step, parts_.hosts, job_nodes);
-    if (order && rehearsal) {
-        order->rehearsal = true;
-        order->hosts.clear();
+    auto order = line_order(**step, parts_.hosts, facts.nodes);
+    if (!order) return order;
+    order->kind = kind;
+    if (kind == LineKind::rehearsal) order->hosts.clear();
+    if (kind == LineKind::hold) {
+        auto limit = hold_limit(id, jobs_[id].hold_s, facts.slurmd_timeout_s);
+        if (!limit) return limit.error();
+        order->hold_s = *limit;
+        order->slurmd_timeout_s = facts.slurmd_timeout_s;
     }
     return order;
+}
+
+Result<std::uint32_t> hold_limit(std::uint32_t job, std::uint32_t asked_s,
+                                 std::uint32_t slurmd_timeout_s) {
+    // Slurm looks at a node about three times in that time, and may have looked long ago.
+    const std::uint32_t most = slurmd_timeout_s == 0 ? kLongestHold_s : slurmd_timeout_s / 2;
+    if (asked_s == 0) return std::min(most, kUsualHold_s);
+    if (asked_s <= most) return asked_s;
+    return fail("a hold of job " + std::to_string(job), "",
+                slurmd_timeout_s == 0
+                    ? "it may last " + std::to_string(most) + " s at most"
+                    : "Slurm gives silent nodes up after " + std::to_string(slurmd_timeout_s) +
+                          " s (SlurmdTimeout), so it may last " + std::to_string(most) +
+                          " s at most",
+                ErrorKind::refused);
 }
 
 Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job) {
@@ -207,8 +258,8 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
 // ---- afterwards ----
 
 void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* manifest) {
-    // Put off, so there was no line; or a rehearsal, so none is kept.
-    if (report.line == 0 || jobs_[id].run->rehearsal()) return settle(id, report);
+    // Put off, so there was no line; or none that is kept.
+    if (report.line == 0 || jobs_[id].run->kind() != LineKind::line) return settle(id, report);
     auto then = [this, id, report](const Result<void>& written) {
         // The manifest stands, so the line does; the next start's catalog will have it.
         if (!written) log_error("noting a line: " + written.error().text());
@@ -225,8 +276,8 @@ void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* ma
 void Lines::settle(std::uint32_t id, const LineReport& report) {
     Job& job = jobs_[id];
     const bool done = report.phase == Phase::done;
-    const bool rehearsal = job.run->rehearsal();
-    const bool committed = done && !rehearsal;
+    const bool kept = job.run->kind() == LineKind::line;
+    const bool committed = done && kept;
     job.run.reset();
     Result<LineReport> outcome = report;
     if (!done) {
@@ -235,16 +286,17 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
                       : fail("line " + std::to_string(id) + "/" + std::to_string(report.line), "",
                              "aborted: " + report.reason);
     }
-    if (report.line == 0 && job.every_s > 0 && !rehearsal) {
+    if (report.line == 0 && job.every_s > 0 && kept) {
         if (std::exchange(job.last_refusal, report.reason) != report.reason) {
             log_info(outcome.error().text());
         }
         if (job.timer)
             arm(id,
                 std::min<std::chrono::milliseconds>(kAskAgain, std::chrono::seconds(job.every_s)));
-    } else if (!rehearsal) {
+    } else if (kept) {
         job.last_refusal.clear();
     }
+    if (auto holder = std::exchange(job.holder, std::nullopt)) holder->done(outcome.error());
     for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);
     for (const auto& then : std::exchange(job.idle, {})) then();
     if (committed) retire_old(id);
@@ -302,7 +354,7 @@ void Lines::tick(std::uint32_t id) {
     if (it == jobs_.end() || !it->second.timer) return;
     Job& job = it->second;
     arm(id, std::chrono::seconds(job.every_s));
-    if ((job.run && !job.run->rehearsal()) || !job.held_off.empty()) return;
+    if ((job.run && job.run->kind() != LineKind::rehearsal) || !job.held_off.empty()) return;
     request(id, {{}, [](const Result<LineReport>&) {}});
 }
 

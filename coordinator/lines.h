@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ class Lines {
     void request(std::uint32_t job, Watcher<LineReport> watcher);
     // Silence and release alone; put off while a line of the job is under way.
     void rehearse(std::uint32_t job, Watcher<LineReport> watcher);
+    // Silence, and guests that stand still for at most `limit_s` (0: as long as Slurm allows).
+    // Refused while a line of the job is under way, and where Slurm would give the nodes up.
+    void hold(std::uint32_t job, std::uint32_t limit_s, Watcher<HeldJob> watcher);
+    // Ends the job's hold; the watcher is told when the job goes on.
+    void let_go(std::uint32_t job, Watcher<LineReport> watcher);
     // The one under way; null: none.
     std::shared_ptr<LineRun> of(std::uint32_t job) const;
     std::vector<std::shared_ptr<LineRun>> all() const;
@@ -56,6 +62,8 @@ class Lines {
     struct Job {
         std::shared_ptr<LineRun> run;
         std::vector<Watcher<LineReport>> now, next;
+        std::optional<Watcher<HeldJob>> holder;  // until it is held
+        std::uint32_t hold_s = 0;
         std::vector<std::function<void()>> idle;
         std::string held_off;
         std::uint32_t every_s = 0;
@@ -63,10 +71,9 @@ class Lines {
         std::string last_refusal;
     };
 
-    void begin(std::uint32_t job, bool rehearsal);
-    void admit(std::uint32_t job, bool rehearsal, std::function<void(Result<LineOrder>)> then);
-    Result<LineOrder> order(std::uint32_t job, bool rehearsal,
-                            const std::vector<std::string>& job_nodes);
+    void begin(std::uint32_t job, LineKind kind);
+    void admit(std::uint32_t job, LineKind kind, std::function<void(Result<LineOrder>)> then);
+    Result<LineOrder> order(std::uint32_t job, LineKind kind, const JobFacts& facts);
     void ended(std::uint32_t job, const LineReport& report, const Manifest* manifest);
     void settle(std::uint32_t job, const LineReport& report);
     void arm(std::uint32_t job, std::chrono::milliseconds after);
@@ -79,6 +86,11 @@ class Lines {
 
 // The job's one step that can take a line now, or why there is none.
 Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job);
+
+// How long a hold may last that is asked for with `asked_s` (0: as long as possible), or why it may
+// not.
+Result<std::uint32_t> hold_limit(std::uint32_t job, std::uint32_t asked_s,
+                                 std::uint32_t slurmd_timeout_s);
 
 // Who takes part in a line of the step, on a job that has these nodes.
 Result<LineOrder> line_order(const Step& step, const Hosts& hosts,

@@ -76,8 +76,9 @@ class Cluster {
             if (r.job == job) row = &r;
         }
         if (!row) return slurm_error(job, ESLURM_INVALID_JOB_ID);
-        return JobFacts{job,        row->uid,   row->running,           row->state,
-                        row->nodes, sharing_of(*row, rows), row->over};
+        return JobFacts{job,        row->uid,         row->running,
+                        row->state, row->nodes,       sharing_of(*row, rows),
+                        row->over,  slurmd_timeout_s_};
     }
 
   private:
@@ -87,6 +88,7 @@ class Cluster {
             if (slurm_load_ctl_conf(0, &raw) != SLURM_SUCCESS) return slurm_error(job, errno);
             std::unique_ptr<slurm_conf_t, FreeConf> conf(raw);
             whole_nodes_ = raw->select_type && strcmp(raw->select_type, "select/linear") == 0;
+            slurmd_timeout_s_ = raw->slurmd_timeout;
             conf_known_ = true;
         }
         job_info_msg_t* raw = nullptr;
@@ -112,6 +114,7 @@ class Cluster {
     }
 
     bool conf_known_ = false;
+    std::uint32_t slurmd_timeout_s_ = 0;
     bool whole_nodes_ = false;  // the selector gives whole nodes to every job
     std::unique_ptr<job_info_msg_t, FreeJobs> jobs_;
 };

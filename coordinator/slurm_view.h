@@ -22,6 +22,8 @@ struct JobFacts {
     std::vector<std::string> nodes;  // its allocation, in Slurm's order
     std::string sharing;             // what is wrong, for its user; empty: the nodes are its own
     bool over = false;               // has ended, however
+    std::uint32_t slurmd_timeout_s =
+        0;  // after so long without a word a node is given up; 0: never
 };
 
 // A job as the rule about sharing sees it.

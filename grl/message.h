@@ -107,15 +107,17 @@ struct PrepareLine {
     static constexpr const char* kType = "prepare_line";
     LineId id;
     std::vector<std::string> guests;  // of this host
-    std::string capture;              // auto, background, stop_copy
+    std::string capture;              // auto, background, stop_copy; none: a hold, which keeps no
+                                      // image
 };
 BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture))
 
 struct FreezeLine {  // stop the guests of this host; replies FrozenLine
     static constexpr const char* kType = "freeze_line";
     LineId id;
+    std::optional<std::uint32_t> hold_s;  // how long a hold may last
 };
-BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id))
+BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id, hold_s))
 
 struct GuestFrozen {
     std::string guest;
@@ -376,6 +378,19 @@ struct CheckpointJob {  // progress LineReport …, then replies LineReport when
 };
 BOOST_DESCRIBE_STRUCT(CheckpointJob, (), (job, rehearsal))
 
+struct HoldJob {  // progress LineReport …, then replies HeldJob when the guests stand still
+    static constexpr const char* kType = "hold";
+    std::uint32_t job = 0;
+    std::uint32_t limit_s = 0;  // then they go on by themselves; 0: as long as Slurm allows
+};
+BOOST_DESCRIBE_STRUCT(HoldJob, (), (job, limit_s))
+
+struct LetGoJob {  // ends a hold; replies LineReport when the job goes on
+    static constexpr const char* kType = "let_go";
+    std::uint32_t job = 0;
+};
+BOOST_DESCRIBE_STRUCT(LetGoJob, (), (job))
+
 struct ListQuery {  // replies LineReports
     static constexpr const char* kType = "list";
     std::optional<std::uint32_t> job;
@@ -461,6 +476,14 @@ BOOST_DESCRIBE_STRUCT(LineReport, (),
                       (job, line, generation, phase, requested_at_ns, drain_ms, silence_ms,
                        pause_ms, commit_ms, phases, guests, proof, reason))
 
+struct HeldJob {
+    static constexpr const char* kType = "held";
+    LineReport report;
+    std::uint32_t limit_s = 0;
+    std::uint32_t slurmd_timeout_s = 0;  // after so long Slurm gives the nodes up; 0: never
+};
+BOOST_DESCRIBE_STRUCT(HeldJob, (), (report, limit_s, slurmd_timeout_s))
+
 struct LineReports {
     static constexpr const char* kType = "line_reports";
     std::vector<LineReport> lines;
@@ -496,7 +519,7 @@ struct JobReport {
     std::uint32_t uid = 0;
     std::uint32_t generation = 0;
     std::uint32_t every_s = 0;
-    std::string state;   // starting, ready, line, finalising, lost, restoring
+    std::string state;   // starting, ready, line, held, finalising, lost, restoring
     std::string reason;  // why it cannot take a line now
     std::vector<std::string> guests;
     std::uint32_t ranks = 0;

@@ -11,12 +11,14 @@ enum class Phase {
     drain,    // gates shut; ranks fall silent and prove it
     silence,  // proven; guests are being stopped
     capture,  // stopped; their state is being cut
+    hold,     // stopped, until the operator lets them go
     release,  // captured; guests run, gates open
     commit,   // images become durable; the manifest is written
     done,     // committed: the line exists
     aborted,  // undone: the job lost nothing but the time
 };
-BOOST_DESCRIBE_ENUM(Phase, request, prepare, drain, silence, capture, release, commit, done, aborted)
+BOOST_DESCRIBE_ENUM(Phase, request, prepare, drain, silence, capture, hold, release, commit, done,
+                    aborted)
 
 // How a guest was captured.
 enum class CaptureMethod {

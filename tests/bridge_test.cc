@@ -53,6 +53,9 @@ class BridgeTest : public ::testing::Test {
                                 json::array guests = {"g1", "g2"}) {
         return of_line(line, {{"guests", std::move(guests)}, {"capture", capture}});
     }
+    static json::object freeze(std::uint32_t line, std::uint32_t hold_s) {
+        return of_line(line, {{"hold_s", hold_s}});
+    }
     void take_line(std::uint32_t line) {
         ASSERT_TRUE(ask("prepare_line", prepare(line))) << last_error;
         ASSERT_TRUE(ask("freeze_line", of_line(line))) << last_error;
@@ -144,7 +147,7 @@ TEST_F(BridgeTest, StepsOutOfOrderAreRefused) {
     ASSERT_TRUE(ask("prepare_line", prepare(1)));
     EXPECT_FALSE(ask("capture_line", of_line(1)));
     EXPECT_FALSE(ask("resume_line", of_line(1)));
-    EXPECT_FALSE(ask("freeze_line", of_line(2)));
+    EXPECT_FALSE(ask("freeze_line", freeze(2)));
     ASSERT_TRUE(ask("freeze_line", of_line(1)));
     EXPECT_FALSE(ask("resume_line", of_line(1)));
     EXPECT_FALSE(ask("resume_guests", {{"guests", {"g1"}}})) << "nor by the other door";
@@ -189,6 +192,21 @@ TEST_F(BridgeTest, ALineIsTakenCommittedListedVerifiedAndDeleted) {
     ASSERT_TRUE(ask("delete_line", of_line(1)));
     EXPECT_FALSE(std::filesystem::exists(line_path(1)));
     EXPECT_TRUE(ask("delete_line", of_line(1))) << "also when it is gone";
+}
+
+TEST_F(BridgeTest, AHoldTouchesNoStorage) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "none"))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", freeze(1, 60))) << last_error;
+    EXPECT_FALSE(everything_runs());
+    EXPECT_FALSE(ask("prepare_line", prepare(2))) << "its guests are held";
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+    ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+    EXPECT_TRUE(everything_runs());
+    take_line(2);
+    ASSERT_TRUE(ask("prepare_line", prepare(3, "none"))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", freeze(3, 60))) << last_error;
+    ASSERT_TRUE(ask("abort_line", of_line(3))) << last_error;
+    EXPECT_TRUE(everything_runs());
 }
 
 TEST_F(BridgeTest, RequestsThatComeAgainHaveTheSameOutcome) {
@@ -263,7 +281,7 @@ TEST_F(BridgeTest, AShortBreakOfTheLinkLeavesNoLineInTheWay) {
     bridge->link_up();
     EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 1})->active(); }));
     ASSERT_TRUE(ask("prepare_line", prepare(2))) << last_error;
-    ASSERT_TRUE(ask("freeze_line", of_line(2)));
+    ASSERT_TRUE(ask("freeze_line", freeze(2)));
     bridge->link_down();
     bridge->link_up();
     EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 2})->active(); }));

@@ -131,6 +131,95 @@ TEST_F(CoordinatorLines, ProofsThatDifferAbort) {
     expect_released(true);
 }
 
+// ---- holds ----
+
+struct CoordinatorHolds : CoordinatorLines {
+    std::optional<Result<HeldJob>> held;
+
+    void ask(std::uint32_t limit_s = 0) {
+        held.reset();
+        w.coordinator->lines().hold(kJob, limit_s, {{}, [this](auto r) { held = std::move(r); }});
+        ASSERT_TRUE(w.until([&] { return held.has_value(); }));
+    }
+    Result<LineReport> let_go() {
+        std::optional<Result<LineReport>> outcome;
+        w.coordinator->lines().let_go(kJob, {{}, [&](auto r) { outcome = std::move(r); }});
+        EXPECT_TRUE(w.until([&] { return outcome.has_value(); }));
+        return *outcome;
+    }
+};
+
+TEST_F(CoordinatorHolds, ABridgeThatIsLostEndsItForAll) {
+    w.ready();
+    ask();
+    ASSERT_TRUE(*held) << held->error().text();
+    w.bridge("h2").die();
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    EXPECT_EQ(w.count("h1 abort_line"), 1);
+    EXPECT_TRUE(w.master("g1").releases.back().aborted);
+    EXPECT_EQ(let_go().error().kind, ErrorKind::not_found);
+}
+
+TEST_F(CoordinatorHolds, OneThatCannotBeHadIsPutOff) {
+    w.ready();
+    w.slurm->jobs[kJob].slurmd_timeout_s = 300;
+    ask(151);
+    ASSERT_FALSE(*held);
+    EXPECT_EQ(held->error().kind, ErrorKind::refused);
+    EXPECT_NE(held->error().why.find("150 s at most"), std::string::npos) << held->error().why;
+    w.master("g3").silent = false;
+    ask(150);
+    ASSERT_FALSE(*held);
+    EXPECT_NE(held->error().why.find("no answer from node g3"), std::string::npos);
+    expect_released(true);
+}
+
+TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
+    w.ready();
+    ask();
+    ASSERT_TRUE(*held);
+    EXPECT_NE(w.line().error().why.find("held"), std::string::npos);
+    EXPECT_FALSE(w.rehearsal());
+    ASSERT_TRUE(let_go());
+    expect_next_is_good();
+}
+
+TEST_F(CoordinatorHolds, GuestsStandStillUntilTheyAreLetGo) {
+    w.ready();
+    ask();
+    ASSERT_TRUE(*held) << held->error().text();
+    EXPECT_EQ((*held)->report.phase, Phase::hold);
+    EXPECT_EQ((*held)->report.guests.size(), 3U);
+    for (const char* h : {"h1", "h2", "h3"}) {
+        EXPECT_EQ(w.count(std::string(h) + " freeze_line"), 1);
+        EXPECT_EQ(w.count(std::string(h) + " capture_line"), 0);
+        EXPECT_EQ(w.count(std::string(h) + " resume_line"), 0);
+    }
+    auto report = let_go();
+    ASSERT_TRUE(report) << report.error().text();
+    EXPECT_EQ(report->phase, Phase::done);
+    expect_released(false);
+    EXPECT_TRUE(w.directory.empty()) << "nothing is kept";
+}
+
+TEST_F(CoordinatorHolds, ItEndsAtItsLimit) {
+    w.ready();
+    ask(1);
+    ASSERT_TRUE(*held);
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    expect_released(false);
+}
+
+TEST_F(CoordinatorHolds, ItsOwnerAndRootMayOnly) {
+    w.ready();
+    EXPECT_EQ(w.ask(kUser + 1, "hold", {{"job", kJob}, {"limit_s", 0}}).error().kind,
+              ErrorKind::denied);
+    ASSERT_TRUE(w.ask(kUser, "hold", {{"job", kJob}, {"limit_s", 0}}));
+    EXPECT_EQ(w.ask(kUser + 1, "let_go", {{"job", kJob}}).error().kind, ErrorKind::denied);
+    ASSERT_TRUE(w.ask(0, "let_go", {{"job", kJob}}));
+    expect_released(false);
+}
+
 TEST_F(CoordinatorLines, NoGuestIsCapturedBeforeAllAreStopped) {
     w.ready();
     w.bridge("h3").late.insert(FreezeLine::kType);

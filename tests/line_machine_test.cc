@@ -64,26 +64,49 @@ struct Failure {
 // Written out once more by hand: the table must not drift.
 TEST(LineMachine, FailuresGoWhereTheJobIsSafe) {
     const std::vector<Failure> expected = {
-        {S::request, E::failed, S::aborted},      {S::request, E::timeout, S::aborted},
-        {S::request, E::cancel, S::aborted},      {S::prepare, E::failed, S::discard},
-        {S::prepare, E::timeout, S::discard},     {S::prepare, E::bridge_lost, S::discard},
-        {S::prepare, E::master_lost, S::discard}, {S::prepare, E::image_failed, S::discard},
-        {S::prepare, E::cancel, S::discard},      {S::drain, E::failed, S::undo},
-        {S::drain, E::timeout, S::undo},          {S::drain, E::bridge_lost, S::undo},
-        {S::drain, E::master_lost, S::undo},      {S::drain, E::image_failed, S::undo},
-        {S::drain, E::cancel, S::undo},           {S::freeze, E::failed, S::undo},
-        {S::freeze, E::timeout, S::undo},         {S::freeze, E::bridge_lost, S::undo},
-        {S::freeze, E::image_failed, S::undo},    {S::freeze, E::cancel, S::undo},
-        {S::capture, E::failed, S::undo},         {S::capture, E::timeout, S::undo},
-        {S::capture, E::bridge_lost, S::undo},    {S::capture, E::image_failed, S::undo},
-        {S::capture, E::cancel, S::undo},         {S::release, E::failed, S::undo},
-        {S::release, E::timeout, S::undo},        {S::release, E::bridge_lost, S::undo},
-        {S::release, E::cancel, S::undo},         {S::images, E::failed, S::discard},
-        {S::images, E::timeout, S::discard},      {S::images, E::bridge_lost, S::discard},
-        {S::images, E::image_failed, S::discard}, {S::images, E::cancel, S::discard},
-        {S::manifest, E::failed, S::erase},       {S::manifest, E::timeout, S::erase},
-        {S::undo, E::timeout, S::aborted},        {S::erase, E::timeout, S::discard},
+        {S::request, E::failed, S::aborted},
+        {S::request, E::timeout, S::aborted},
+        {S::request, E::cancel, S::aborted},
+        {S::prepare, E::failed, S::discard},
+        {S::prepare, E::timeout, S::discard},
+        {S::prepare, E::bridge_lost, S::discard},
+        {S::prepare, E::master_lost, S::discard},
+        {S::prepare, E::image_failed, S::discard},
+        {S::prepare, E::cancel, S::discard},
+        {S::drain, E::failed, S::undo},
+        {S::drain, E::timeout, S::undo},
+        {S::drain, E::bridge_lost, S::undo},
+        {S::drain, E::master_lost, S::undo},
+        {S::drain, E::image_failed, S::undo},
+        {S::drain, E::cancel, S::undo},
+        {S::freeze, E::failed, S::undo},
+        {S::freeze, E::timeout, S::undo},
+        {S::freeze, E::bridge_lost, S::undo},
+        {S::freeze, E::image_failed, S::undo},
+        {S::freeze, E::cancel, S::undo},
+        {S::capture, E::failed, S::undo},
+        {S::capture, E::timeout, S::undo},
+        {S::capture, E::bridge_lost, S::undo},
+        {S::capture, E::image_failed, S::undo},
+        {S::capture, E::cancel, S::undo},
+        {S::release, E::failed, S::undo},
+        {S::release, E::timeout, S::undo},
+        {S::release, E::bridge_lost, S::undo},
+        {S::release, E::cancel, S::undo},
+        {S::images, E::failed, S::discard},
+        {S::images, E::timeout, S::discard},
+        {S::images, E::bridge_lost, S::discard},
+        {S::images, E::image_failed, S::discard},
+        {S::images, E::cancel, S::discard},
+        {S::manifest, E::failed, S::erase},
+        {S::manifest, E::timeout, S::erase},
+        {S::undo, E::timeout, S::aborted},
+        {S::erase, E::timeout, S::discard},
         {S::discard, E::timeout, S::aborted},
+        {S::hold, E::failed, S::undo},
+        {S::hold, E::bridge_lost, S::undo},
+        {S::hold, E::image_failed, S::undo},
+        {S::hold, E::cancel, S::undo},
     };
     std::size_t in_table = 0;
     for (const auto& row : line_transitions()) in_table += is_failure(row.event) ? 1 : 0;
@@ -146,6 +169,11 @@ TEST(LineMachine, TimeoutsAloneEndEveryLine) {
     for (S from : every<S>()) {
         LineMachine m = machine_in(from);
         if (m.over()) continue;
+        // A hold's own limit lets it go.
+        if (from == S::hold) {
+            EXPECT_TRUE(m.take(E::let_go));
+            from = S::release;
+        }
         ASSERT_NE(line_state_row(from).limit, nullptr) << name_of(from);
         for (int i = 0; i < 4 && !m.over(); ++i) EXPECT_TRUE(m.take(E::timeout));
         EXPECT_EQ(m.state(), S::aborted) << name_of(from);
@@ -154,7 +182,7 @@ TEST(LineMachine, TimeoutsAloneEndEveryLine) {
 
 TEST(LineMachine, OnlyTheManifestMakesALine) {
     for (const auto& row : line_transitions()) {
-        if (row.to != S::done || row.event == E::rehearsed) continue;
+        if (row.to != S::done || row.event == E::went_on) continue;
         EXPECT_EQ(row.from, S::manifest);
         EXPECT_EQ(row.event, E::manifest_written);
     }
@@ -165,18 +193,21 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
         if (row.to == S::capture) {
             EXPECT_EQ(row.event, E::all_frozen);
         }
+        if (row.to == S::hold) {
+            EXPECT_EQ(row.event, E::all_held);
+        }
         if (row.to == S::release) {
-            EXPECT_EQ(row.event, E::all_captured);
+            EXPECT_EQ(row.event, row.from == S::hold ? E::let_go : E::all_captured);
         }
     }
 }
 
 // While gates may be shut or guests stopped, every way out passes through undo or the release.
 TEST(LineMachine, AJobThatStandsStillIsAlwaysLetGo) {
-    const std::set<S> still = {S::drain, S::freeze, S::capture, S::release};
+    const std::set<S> still = {S::drain, S::freeze, S::capture, S::hold, S::release};
     for (const auto& row : line_transitions()) {
         if (!still.count(row.from) || still.count(row.to)) continue;
-        const bool released = row.event == E::all_released || row.event == E::rehearsed;
+        const bool released = row.event == E::all_released || row.event == E::went_on;
         EXPECT_TRUE(row.to == S::undo || (row.from == S::release && released))
             << name_of(row.from) << " " << name_of(row.event);
     }

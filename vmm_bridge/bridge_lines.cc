@@ -9,7 +9,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr const char* kCaptures[] = {"auto", "background", "stop_copy"};
+constexpr const char* kCaptures[] = {"auto", "background", "stop_copy", kNoCapture};
 constexpr std::size_t kKeptParts = 64;
 
 std::string label(LineId id) {
@@ -29,7 +29,7 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
     }
     if (ask.guests.empty()) return refuse("no guest is named", ErrorKind::usage);
     if (std::find(std::begin(kCaptures), std::end(kCaptures), ask.capture) == std::end(kCaptures)) {
-        return refuse("capture must be auto, background or stop_copy", ErrorKind::usage);
+        return refuse("capture must be auto, background, stop_copy or none", ErrorKind::usage);
     }
     if (auto part = part_of(ask.id); part && part->active()) {
         if (part->guests() != ask.guests) {
@@ -81,6 +81,7 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std
                        d.memory_mib,        now_ns()};
     // No image is larger than what the VMM holds in memory; the last one says what to expect.
     std::uint64_t bytes = std::min(d.memory_mib << 20, view->resident_bytes);
+    if (ask.capture == kNoCapture) bytes = 0;
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
         bytes = std::min(bytes, last->second + last->second / 3);
     }
@@ -100,7 +101,7 @@ void Bridge::retire_parts(std::uint32_t job) {
 // ---- freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough ----
 
 void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
-    part_of(ask.id)->freeze(std::move(done));
+    part_of(ask.id)->freeze(std::chrono::seconds(ask.hold_s.value_or(0)), std::move(done));
 }
 
 void Bridge::capture_line(const CaptureLine& ask, Callback<CapturedLine> done) {

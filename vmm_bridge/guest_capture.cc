@@ -32,12 +32,13 @@ GuestCapture::GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Even
       driver_(driver),
       plan_(std::move(plan)),
       events_(std::move(events)),
-      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background) {
-}
+      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background),
+      settled_(plan_.capture == kNoCapture) {}
 
 // ---- prepare ----
 
 void GuestCapture::prepare(Callback<Done> done) {
+    if (plan_.capture == kNoCapture) return done(Done{});
     open_writer([self = shared_from_this(), done = std::move(done)](Result<Done> opened) {
         if (!opened) return done(opened);
         self->ask_driver(done);

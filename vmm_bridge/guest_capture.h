@@ -19,12 +19,15 @@
 
 namespace grl::bridge {
 
+// In place of a capture method: the guest is only stopped and let go.
+inline constexpr const char* kNoCapture = "none";
+
 class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
   public:
     struct Plan {
         ImageHeader header;
         std::string path;     // of its image
-        std::string capture;  // auto, background, stop_copy
+        std::string capture;  // auto, background, stop_copy, none
         int zstd_level = 1;
         std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };

@@ -33,6 +33,7 @@ LinePart::LinePart(asio::io_context& io, Driver& driver, LineStore store, LineId
 void LinePart::add(GuestCapture::Plan plan, std::uint64_t bytes) {
     const std::string guest = plan.header.guest;
     wanted_bytes_ += bytes;
+    if (plan.capture != kNoCapture) keeps_images_ = true;
     auto on_durable = [this, weak = weak_from_this(), guest](const WrittenImage& image) {
         if (!weak.lock()) return;
         events_.durable(
@@ -65,7 +66,9 @@ void LinePart::prepare(Callback<Done> done) {
     };
     run_blocking<Done>(
         io_,
-        [store = store_, id = id_, wanted = wanted_bytes_]() -> Result<Done> {
+        [store = store_, id = id_, wanted = wanted_bytes_,
+         keeps = keeps_images_]() -> Result<Done> {
+            if (!keeps) return Done{};
             Result<void> ready = store.prepare(id, wanted);
             if (!ready) return ready.error();
             return Done{};
@@ -79,11 +82,11 @@ void LinePart::prepare(Callback<Done> done) {
 
 // ---- freeze ----
 
-void LinePart::freeze(Callback<FrozenLine> done) {
+void LinePart::freeze(std::chrono::seconds longer, Callback<FrozenLine> done) {
     if (!freeze_.join(std::move(done))) return;
     state_ = State::freezing;
     auto self = shared_from_this();
-    hold_timer_.expires_after(kHoldLimit);
+    hold_timer_.expires_after(kHoldLimit + longer);
     hold_timer_.async_wait([weak = weak_from_this()](boost::system::error_code ec) {
         auto self = weak.lock();
         if (!ec && self && self->holding_still()) {
@@ -199,7 +202,8 @@ void LinePart::on_undone(std::int64_t until_ms, const Result<Done>& undone) {
 void LinePart::discard(Callback<Done> done) {
     run_blocking<Done>(
         io_,
-        [store = store_, id = id_, names = guests()]() -> Result<Done> {
+        [store = store_, id = id_, names = guests(), keeps = keeps_images_]() -> Result<Done> {
+            if (!keeps) return Done{};
             Result<void> gone = store.discard(id, names);
             if (!gone) return gone.error();
             return Done{};

@@ -45,7 +45,8 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     void add(GuestCapture::Plan plan, std::uint64_t bytes);
 
     void prepare(Callback<Done> done);
-    void freeze(Callback<FrozenLine> done);
+    // A hold may last `longer` than the deadlines of a line.
+    void freeze(std::chrono::seconds longer, Callback<FrozenLine> done);
     void capture(Callback<CapturedLine> done);
     void resume(Callback<Done> done);
     void abort(const std::string& reason, Callback<Done> done);
@@ -75,6 +76,7 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     State state_ = State::preparing;
     std::vector<std::shared_ptr<GuestCapture>> guests_;
     std::uint64_t wanted_bytes_ = 0;
+    bool keeps_images_ = false;  // a hold keeps none, and touches no storage
     Act<Done> prepare_;
     Act<FrozenLine> freeze_;
     Act<CapturedLine> capture_;
