@@ -147,7 +147,7 @@ TEST_F(BridgeTest, StepsOutOfOrderAreRefused) {
     ASSERT_TRUE(ask("prepare_line", prepare(1)));
     EXPECT_FALSE(ask("capture_line", of_line(1)));
     EXPECT_FALSE(ask("resume_line", of_line(1)));
-    EXPECT_FALSE(ask("freeze_line", freeze(2)));
+    EXPECT_FALSE(ask("freeze_line", of_line(2)));
     ASSERT_TRUE(ask("freeze_line", of_line(1)));
     EXPECT_FALSE(ask("resume_line", of_line(1)));
     EXPECT_FALSE(ask("resume_guests", {{"guests", {"g1"}}})) << "nor by the other door";
@@ -281,7 +281,7 @@ TEST_F(BridgeTest, AShortBreakOfTheLinkLeavesNoLineInTheWay) {
     bridge->link_up();
     EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 1})->active(); }));
     ASSERT_TRUE(ask("prepare_line", prepare(2))) << last_error;
-    ASSERT_TRUE(ask("freeze_line", freeze(2)));
+    ASSERT_TRUE(ask("freeze_line", of_line(2)));
     bridge->link_down();
     bridge->link_up();
     EXPECT_TRUE(run_until(io, [&] { return !bridge->part_of({7, 2})->active(); }));
