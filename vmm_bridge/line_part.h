@@ -54,6 +54,7 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     LineId id() const { return id_; }
     State state() const { return state_; }
     bool holds(const std::string& guest) const;
+    bool keeps_images() const { return keeps_images_; }
     bool active() const { return state_ < State::over || state_ == State::aborting; }
     bool holding_still() const { return state_ >= State::freezing && state_ <= State::resuming; }
     const std::string& abort_reason() const { return abort_reason_; }

@@ -39,7 +39,7 @@ constexpr std::array kVerbs = {
     verb<SweepLines, Done, &Bridge::sweep_lines>(When::always),
 };
 
-LinePart::State least(When when) {
+LinePart::State least(When when, const LinePart& part) {
     switch (when) {
         case When::always:
             return LinePart::State::preparing;
@@ -48,7 +48,7 @@ LinePart::State least(When when) {
         case When::line_frozen:
             return LinePart::State::frozen;
         case When::line_captured:
-            return LinePart::State::captured;
+            return part.keeps_images() ? LinePart::State::captured : LinePart::State::frozen;
     }
     return LinePart::State::aborted;
 }
@@ -68,7 +68,7 @@ Result<void> allowed(const Bridge& bridge, const Verb& verb, const json::object&
         why = "the line is not under way on this host";
     } else if (part->state() >= LinePart::State::aborting) {
         why = "the line was aborted here: " + part->abort_reason();
-    } else if (part->state() < least(verb.when)) {
+    } else if (part->state() < least(verb.when, *part)) {
         why = "the line has not come so far on this host";
     } else {
         return {};

@@ -13,7 +13,7 @@ enum class When {
     always,
     line_prepared,  // these three: the line of its id is under way here and has come so far
     line_frozen,
-    line_captured,
+    line_captured,  // a hold, which captures nothing: frozen
 };
 
 struct Verb {
