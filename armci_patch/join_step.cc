@@ -40,16 +40,17 @@ bool announce_step() {
     return not_protected(why);
 }
 
-bool join_step(Gate& gate, int ranks, bool threaded) {
-    if (secure_getenv(kLinePageEnv) == nullptr) return false;
+Joined join_step(Gate& gate, int ranks, bool threaded) {
+    if (secure_getenv(kLinePageEnv) == nullptr) return Joined::not_here;
     gate.threaded = threaded;
     char why[kWhyBytes] = "";
     JoinFunction* const join = entry_of<JoinFunction>(kJoinSymbol, why);
-    if (join != nullptr && join(&gate, static_cast<std::uint32_t>(ranks), why, sizeof why) == 0) {
-        return true;
-    }
+    Joined joined = Joined::not_here;
+    if (join != nullptr) joined = join(&gate, static_cast<std::uint32_t>(ranks), why, sizeof why);
+    if (joined == Joined::joined) return joined;
     gate.threaded = false;
-    return not_protected(why);
+    not_protected(why);
+    return joined;
 }
 
 }  // namespace grl

@@ -33,8 +33,8 @@ void progress(void*) {
     g_real.Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, g_real.world, &flag, MPI_STATUS_IGNORE);
 }
 
-// Not by a collective: a wrapper may have taken the library from some ranks only, and they would
-// not enter it.
+// A wrapper may have taken the library from some ranks: before a collective of ours all must know
+// that all have it.
 bool announce() {
     if (g_real.whole) return announce_step();
     if (secure_getenv(kLinePageEnv) != nullptr)
@@ -49,7 +49,11 @@ void begin() {
     g_real.Query_thread(&level);
     windows()->open(ranks);
     g_mpi.gate.ops = {finish, progress, nullptr};
-    join_step(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE);
+    join_step_together(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE, [](int mine) {
+        int least = 0;
+        g_real.Allreduce(&mine, &least, 1, g_real.integer, g_real.minimum, g_real.world);
+        return least;
+    });
 }
 
 }  // namespace

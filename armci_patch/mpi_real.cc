@@ -55,14 +55,18 @@ Function profiler_of(void* library, const char* first_name, Function real) {
     return same ? nullptr : first;
 }
 
-// Open MPI's is an address in its library, which this one must not ask the loader for; or in the
-// program, where that was linked with a copy.
-bool find_world(void* library) {
+// Open MPI's constants are addresses in its library, which this one must not ask the loader for; or
+// in the program, where that was linked with copies.
+bool find_constants(void* library) {
 #ifdef OPEN_MPI
     if (library == RTLD_NEXT) library = RTLD_DEFAULT;
-    return find(library, "ompi_mpi_comm_world", g_real.world);
+    return find(library, "ompi_mpi_comm_world", g_real.world) &&
+           find(library, "ompi_mpi_int", g_real.integer) &&
+           find(library, "ompi_mpi_op_min", g_real.minimum);
 #else
     g_real.world = MPI_COMM_WORLD;
+    g_real.integer = MPI_INT;
+    g_real.minimum = MPI_MIN;
     return library != nullptr;
 #endif
 }
@@ -75,7 +79,7 @@ void find_real_mpi(const void* caller) {
         std::fprintf(stderr, "grl: no MPI library is behind libgrl_mpi.so in this process\n");
         std::abort();
     }
-    bool whole = find_world(library);
+    bool whole = find_constants(library);
     // The profilers first: other threads go by what is found in g_real.
 #define GRL_MPI(kind, name, parameters, arguments)                                            \
     {                                                                                         \

@@ -22,6 +22,8 @@ struct RealMpi : MpiFunctions {
     decltype(&::MPI_Comm_size) Comm_size;
     decltype(&::MPI_Query_thread) Query_thread;
     MPI_Comm world;
+    MPI_Datatype integer;
+    MPI_Op minimum;
     bool whole;  // this library was compiled for it, and nothing is missing
 };
 

@@ -174,16 +174,24 @@ class OperationPass : public GatePass {
     }
 };
 
-// The agent library's one entry, for dlsym. Joins this process to its step's line page and starts
-// the agent's thread; where that has been done for another gate, this one follows that. `ranks`:
-// how many take part in the communication; it must be all of the step. Returns 0, or -1 with one
-// line in `why`; then the gate stays open and nothing was begun.
-// The same library's entry for those who come before the communication library is up: tells the
-// other ranks that this one will join, with whatever data they exchange while it comes up. 0, or -1
-// with the reason in `why`. After it, joining says why not where not all ranks have.
+// The agent library's entries, for dlsym.
+//
+// Announce: for who comes before the communication library is up. Tells the other ranks that this
+// one has the library, with the data that all exchange while it comes up. 0, or -1 with one line in
+// `why`: then there is nothing to join.
 inline constexpr const char* kAnnounceSymbol = "grl_agent_announce";
 using AnnounceFunction = int(char* why, std::size_t why_bytes);
+
+// Join: joins this process to its step's line page and starts the agent's thread; where that has
+// been done for another gate, this one follows that. `ranks`: how many take part in the
+// communication; it must be all of the step. Not `joined`: one line in `why`, the gate stays open
+// and nothing was begun.
+enum class Joined : int {
+    joined = 0,
+    not_here = -1,  // the other ranks may have joined: they must hear of it
+    nowhere = 1,    // all ranks know that none of them joins
+};
 inline constexpr const char* kJoinSymbol = "grl_agent_join";
-using JoinFunction = int(Gate* gate, std::uint32_t ranks, char* why, std::size_t why_bytes);
+using JoinFunction = Joined(Gate* gate, std::uint32_t ranks, char* why, std::size_t why_bytes);
 
 }  // namespace grl

@@ -61,7 +61,7 @@ Agent::~Agent() {
 }
 
 std::string Agent::start() {
-    if (!barrier_register()) return "the kernel has no membarrier()";
+    if (!barrier_register()) return kNoBarrier;
     if (std::string taken = slot_taken(page_, index_); !taken.empty()) return taken;
     slot_.rank.store(fence_->rank(), std::memory_order_relaxed);
     slot_.pid.store(getpid(), std::memory_order_relaxed);

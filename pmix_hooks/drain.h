@@ -18,5 +18,6 @@ Quiet drain(Gate& gate, std::uint32_t attempt);
 
 // Asks the kernel for membarrier(); false where there is none. Once per process.
 bool barrier_register();
+inline constexpr const char* kNoBarrier = "the kernel has no membarrier()";
 
 }  // namespace grl

@@ -1,4 +1,4 @@
-// The library's one entry: joins the process to its step. One agent per process, whichever of its
+// The library's entries: they join the process to its step. One agent per process, whichever of its
 // gates comes first; its host, the communication library's init, gives it no other place than a
 // static one.
 #include <pthread.h>
@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pmix_hooks/agent.h"
+#include "pmix_hooks/drain.h"
 #include "pmix_hooks/page.h"
 
 namespace grl {
@@ -17,9 +18,12 @@ Agent* g_agent = nullptr;  // never destroyed by exit handlers: its thread would
 Gate* g_gate = nullptr;    // the lead
 std::uint32_t g_ranks = 0;
 
-// From the announcement to the joining; never destroyed by exit handlers either.
-Fence* g_announced = nullptr;
-LinePage* g_page = nullptr;
+// From the announcement to the joining; never destroyed by exit handlers either. What has been
+// opened of PMIx is not closed before the communication library has opened it too: it would be
+// closed for good.
+Fence* g_opened = nullptr;
+bool g_announced = false;
+std::string* g_fault = nullptr;  // of the announcement
 
 std::string slot_index(const LinePage& page, std::uint32_t& index) {
     const char* text = secure_getenv("SLURM_LOCALID");
@@ -53,6 +57,11 @@ std::string all_must(std::uint32_t ranks, std::uint32_t step_ranks) {
            std::to_string(step_ranks) + "; all must take part";
 }
 
+std::string other_ranks(const Fence& fence, const LinePage& page) {
+    return "PMIx knows " + std::to_string(fence.ranks()) + " ranks, the line page " +
+           std::to_string(page.step_ranks);
+}
+
 std::string follow(Gate* gate, std::uint32_t ranks) {
     if (ranks != g_ranks) return all_must(ranks, g_ranks);
     g_agent->follow(*gate);
@@ -61,60 +70,76 @@ std::string follow(Gate* gate, std::uint32_t ranks) {
     return {};
 }
 
-// The page, this rank's slot in it and the fence, or why not.
-std::string open_step(LinePage*& page, std::uint32_t& index, std::unique_ptr<Fence>& fence) {
+// The page and this rank's slot in it, or why not.
+std::string open_page(LinePage*& page, std::uint32_t& index) {
+    static LinePage* mapped = nullptr;
     std::string why;
-    page = g_page != nullptr ? g_page : map_line_page(secure_getenv(kLinePageEnv), why);
-    if (page == nullptr) return why;
-    why = slot_index(*page, index);
-    if (!why.empty()) return why;
-    fence.reset(std::exchange(g_announced, nullptr));
-    if (fence == nullptr) fence = make_pmix_fence(why);
-    if (fence == nullptr) return why;
-    if (fence->ranks() != page->step_ranks)
-        return "PMIx knows " + std::to_string(fence->ranks()) + " ranks, the line page " +
-               std::to_string(page->step_ranks);
-    return {};
+    if (mapped == nullptr) mapped = map_line_page(secure_getenv(kLinePageEnv), why);
+    page = mapped;
+    return page == nullptr ? why : slot_index(*page, index);
+}
+
+// Open MPI can be told to exchange no data when it comes up. It asks for each rank's when it needs
+// them then, and must not find ours in place of its own.
+bool ranks_exchange_data() {
+    const char* lazy = secure_getenv("OMPI_MCA_pmix_base_async_modex");
+    return lazy == nullptr || *lazy == '0' || *lazy == 'f';
 }
 
 std::string announce() {
-    if (g_agent != nullptr || g_announced != nullptr) return {};
+    if (g_agent != nullptr || g_opened != nullptr || !ranks_exchange_data()) return {};
+    LinePage* page = nullptr;
     std::uint32_t index = 0;
-    std::unique_ptr<Fence> fence;
-    std::string why = open_step(g_page, index, fence);
+    std::string why = open_page(page, index);
+    if (why.empty()) why = Agent::slot_taken(*page, index);
+    if (why.empty() && !barrier_register()) why = kNoBarrier;
     if (!why.empty()) return why;
-    why = Agent::slot_taken(*g_page, index);
-    if (!why.empty()) return why;
-    why = fence->announce();
-    if (!why.empty()) return why;
-    g_announced = fence.release();
+    std::unique_ptr<Fence> fence = make_pmix_fence(why);
+    if (fence == nullptr) return why;
+    if (fence->ranks() != page->step_ranks) why = other_ranks(*fence, *page);
+    if (why.empty()) why = fence->announce();
+    g_opened = fence.release();
+    g_announced = true;
+    if (!why.empty()) g_fault = new std::string(std::move(why));
     return {};
 }
 
-std::string join(Gate* gate, std::uint32_t ranks) {
-    if (gate->version != kGateVersion)
-        return "the program was linked with another version of libgrl_armci.a; link it again";
-    if (g_agent != nullptr) return follow(gate, ranks);
-    const bool announced = g_announced != nullptr;
+Joined join(Gate* gate, std::uint32_t ranks, std::string& why) {
+    if (gate->version != kGateVersion) {
+        why = "the program was linked with another version of libgrl_armci.a; link it again";
+        return Joined::not_here;
+    }
+    if (g_agent != nullptr) {
+        why = follow(gate, ranks);
+        return why.empty() ? Joined::joined : Joined::nowhere;
+    }
+    const std::unique_ptr<std::string> fault(std::exchange(g_fault, nullptr));
+    std::unique_ptr<Fence> fence(std::exchange(g_opened, nullptr));
+    const bool announced = std::exchange(g_announced, false);
+    if (fault != nullptr) why = *fault;
+    if (announced && why.empty()) why = fence->unannounced();
+    if (!why.empty()) return Joined::nowhere;
     LinePage* page = nullptr;
     std::uint32_t index = 0;
-    std::unique_ptr<Fence> fence;
-    std::string why = open_step(page, index, fence);
-    if (!why.empty()) return why;
-    if (ranks != page->step_ranks) return all_must(ranks, page->step_ranks);
-    if (announced) why = fence->unannounced();
-    if (!why.empty()) return why;
+    why = open_page(page, index);
+    if (why.empty() && ranks != page->step_ranks) why = all_must(ranks, page->step_ranks);
+    if (why.empty() && fence == nullptr) fence = make_pmix_fence(why);
+    if (why.empty() && fence->ranks() != page->step_ranks) why = other_ranks(*fence, *page);
+    if (!why.empty()) return Joined::not_here;
     auto agent = std::make_unique<Agent>(*page, index, *gate, std::move(fence));
     why = agent->start();
-    if (!why.empty()) return why;
+    if (!why.empty()) return Joined::not_here;
     static const int at_fork = pthread_atfork(nullptr, nullptr, forget_in_child);
-    if (at_fork != 0) return "pthread_atfork failed";
+    if (at_fork != 0) {
+        why = "pthread_atfork failed";
+        return Joined::not_here;
+    }
     g_agent = agent.release();
     g_gate = gate;
     g_ranks = ranks;
     gate->agent = g_agent;
     gate->leave = leave;
-    return {};
+    return Joined::joined;
 }
 
 // A rank that ends without finalising has no agent from here on; its master must not wait for it.
@@ -129,25 +154,33 @@ std::string join(Gate* gate, std::uint32_t ranks) {
 
 namespace {
 
-template <class Entry>
-int answer(char* why, std::size_t why_bytes, Entry entry) {
-    try {
-        const std::string reason = entry();
-        if (reason.empty()) return 0;
-        std::snprintf(why, why_bytes, "%s", reason.c_str());
-    } catch (const std::exception& error) {
-        std::snprintf(why, why_bytes, "%s", error.what());
-    }
-    return -1;
+void say(const std::string& reason, char* why, std::size_t why_bytes) {
+    std::snprintf(why, why_bytes, "%s", reason.c_str());
 }
 
 }  // namespace
 
 extern "C" [[gnu::visibility("default")]] int grl_agent_announce(char* why, std::size_t why_bytes) {
-    return answer(why, why_bytes, [] { return grl::announce(); });
+    std::string reason;
+    try {
+        reason = grl::announce();
+    } catch (const std::exception& error) {
+        reason = error.what();
+    }
+    say(reason, why, why_bytes);
+    return reason.empty() ? 0 : -1;
 }
 
-extern "C" [[gnu::visibility("default")]] int grl_agent_join(grl::Gate* gate, std::uint32_t ranks,
-                                                             char* why, std::size_t why_bytes) {
-    return answer(why, why_bytes, [&] { return grl::join(gate, ranks); });
+extern "C" [[gnu::visibility("default")]] grl::Joined grl_agent_join(grl::Gate* gate,
+                                                                     std::uint32_t ranks, char* why,
+                                                                     std::size_t why_bytes) {
+    std::string reason;
+    grl::Joined joined = grl::Joined::not_here;
+    try {
+        joined = grl::join(gate, ranks, reason);
+    } catch (const std::exception& error) {
+        reason = error.what();
+    }
+    say(reason, why, why_bytes);
+    return joined;
 }

@@ -16,8 +16,6 @@ namespace {
 
 constexpr const char* kKey = "grl.line";
 constexpr const char* kAnnouncement = "grl.joins";
-// For a rank's announcement that did not come with the ranks' common data.
-constexpr int kPatience_s = 10;
 
 std::string failed(const char* call, pmix_status_t status) {
     return std::string(call) + ": " + PMIx_Error_string(status);
@@ -56,6 +54,7 @@ void on_value(pmix_status_t status, pmix_value_t* value, void* context) {
                          value->data.bo.size == sizeof(FenceValue);
     if (present) std::memcpy(&meeting.values[reply.rank], value->data.bo.bytes, sizeof(FenceValue));
     meeting.present[reply.rank] = present;
+    if (value != nullptr) PMIX_VALUE_RELEASE(value);  // ours: PMIx keeps none of it
     meeting.arrived();
 }
 
@@ -119,7 +118,7 @@ class PmixFence final : public Fence {
 
     std::string unannounced() override {
         for (std::uint32_t rank = 0; rank < ranks_; ++rank)
-            if (!has_announced(rank, false) && !has_announced(rank, true))
+            if (!has_announced(rank))
                 return "rank " + std::to_string(rank) +
                        " runs without libgrl_mpi.so (is LD_PRELOAD kept for all ranks?)";
         return {};
@@ -128,13 +127,17 @@ class PmixFence final : public Fence {
   private:
     static void on_fence(pmix_status_t status, void* context) {
         Meeting& meeting = *static_cast<Meeting*>(context);
-        meeting.status = status;
+        {
+            const std::lock_guard lock(meeting.mutex);
+            meeting.status = status;
+            if (status == PMIX_SUCCESS && meeting.values != nullptr)
+                meeting.missing += meeting.fence.ranks_;
+        }
         if (status == PMIX_SUCCESS && meeting.values != nullptr) meeting.fence.read(meeting);
         meeting.arrived();
     }
 
     void read(Meeting& meeting) {
-        meeting.missing += ranks_;  // the agent sleeps, and the replies come on this thread
         for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
             pmix_proc_t peer;
             PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
@@ -153,19 +156,14 @@ class PmixFence final : public Fence {
         return {};
     }
 
-    // Here, or from its node, where the ranks exchange no data when they come up.
-    bool has_announced(std::uint32_t rank, bool ask) const {
+    bool has_announced(std::uint32_t rank) const {
         pmix_proc_t peer;
         PMIX_LOAD_PROCID(&peer, self_.nspace, rank);
         bool yes = true;
-        int patience = kPatience_s;
-        pmix_info_t how;
-        if (ask)
-            PMIX_INFO_LOAD(&how, PMIX_TIMEOUT, &patience, PMIX_INT);
-        else
-            PMIX_INFO_LOAD(&how, PMIX_OPTIONAL, &yes, PMIX_BOOL);
+        pmix_info_t local;
+        PMIX_INFO_LOAD(&local, PMIX_OPTIONAL, &yes, PMIX_BOOL);
         pmix_value_t* value = nullptr;
-        const pmix_status_t status = PMIx_Get(&peer, kAnnouncement, &how, 1, &value);
+        const pmix_status_t status = PMIx_Get(&peer, kAnnouncement, &local, 1, &value);
         if (status == PMIX_SUCCESS) PMIX_VALUE_RELEASE(value);
         return status == PMIX_SUCCESS;
     }

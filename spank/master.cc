@@ -142,8 +142,8 @@ void Master::report_silent() {
     silent.shut_at_ns = shut_at_ns_;
     // The proof's own time, as far as a rank's word goes.
     silent.silent_at_ns =
-        shut_at_ns_ + std::clamp<std::int64_t>(proof.at_ns - shut_monotonic_ns_, 0,
-                                               monotonic_ns() - shut_monotonic_ns_);
+        shut_at_ns_ +
+        (std::clamp(proof.at_ns, shut_monotonic_ns_, monotonic_ns()) - shut_monotonic_ns_);
     drain_->reply(silent);
     drain_.reset();
 }

@@ -20,11 +20,11 @@ void leave(grl::Gate* gate, bool) {
 
 }  // namespace
 
-extern "C" int grl_agent_join(grl::Gate* gate, std::uint32_t, char*, std::size_t) {
+extern "C" grl::Joined grl_agent_join(grl::Gate* gate, std::uint32_t, char*, std::size_t) {
     gate->slow_enter = say;
     gate->slow_exit = [](grl::Gate*) {};
     gate->leave = leave;
     gate->agent = gate;
     gate->shut = &g_shut;
-    return 0;
+    return grl::Joined::joined;
 }

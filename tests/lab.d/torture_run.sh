@@ -12,7 +12,7 @@ torture_run() {
     echo "$job" >"$dir/job"
     (($# == 0)) || [[ -z $T_EVERY ]] || torture_disturb "$dir" "$job" &
     torture_wait "$dir" "$job"
-    wait
+    wait $! # by its number: the lab itself may be of this shell
     torture_collect "$dir"
     wait_for 120 "idle nodes after job $job" nodes_idle
 }
