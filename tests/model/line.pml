@@ -68,7 +68,7 @@
 #define SILENT 4
 #define LEAVING 5
 #define LEFT 6
-/* FenceValue::flags */
+/* What an agent enters a fence with */
 #define QUIET 0
 #define REFUSED 1
 #define IS_LEAVING 2
@@ -100,11 +100,13 @@ byte fenced[RANKS];
 bool ending[RANKS];
 bool finished[RANKS]; /* the program has ended without a collective; counts as polling */
 
-/* The fence: how many each agent has entered, and its newest value. */
+/* The fence: how many each agent has entered, and its newest value, which it gives as soon as it has left the fence before. */
 byte entered[RANKS];
-byte value_attempt[RANKS];
-byte value_flags[RANKS];
+byte value_round[RANKS] = 1;
+byte value_attempt[RANKS] = 1;
+byte value_refused[RANKS];
 byte leave_since[RANKS];
+byte was_quiet[RANKS]; /* one bit for each attempt whose fence it has entered quiet */
 
 /* The application's own: its one mutex, who has come to its barrier. */
 bool locked;
@@ -126,7 +128,14 @@ bool dead[2];             /* masters */
     (call[r] != NONE && call[r] != PARKED))
 
 #define HAS_ENTERED(r) (entered[r] >= round)
-#define IS_QUIET(r) (value_flags[r] == QUIET && value_attempt[r] == att)
+#ifdef MUTATE_FORGET_REFUSED
+#define WAS_REFUSED(r) (value_round[r] == round && value_refused[r] == att)
+#else
+#define WAS_REFUSED(r) (value_refused[r] >= att)
+#endif
+#define IS_QUIET(r) (value_round[r] >= round && !WAS_REFUSED(r) && !HAS_LEFT(r) && \
+                     (value_round[r] > round || value_attempt[r] == att))
+#define WAS_QUIET(r) ((was_quiet[r] >> att) & 1)
 #define HAS_LEFT(r) (leave_since[r] != 0 && leave_since[r] <= round)
 #ifdef LIVENESS
 #define ABORTED aborted = true

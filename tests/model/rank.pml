@@ -201,8 +201,13 @@ inline exchange(for_attempt, with_flags) {
         state[r] = (with_flags == IS_LEAVING -> LEAVING : FENCING);
         round++;
         entered[r] = round;
+        value_round[r] = round;
         value_attempt[r] = for_attempt;
-        value_flags[r] = with_flags;
+        if
+        :: with_flags == REFUSED -> value_refused[r] = for_attempt
+        :: with_flags == QUIET -> was_quiet[r] = was_quiet[r] | (1 << for_attempt)
+        :: else
+        fi;
         if
         :: with_flags == IS_LEAVING
         :: else ->
@@ -215,6 +220,8 @@ inline exchange(for_attempt, with_flags) {
         fi
     }
 }
+
+#define GIVE_NEXT value_round[r] = round + 1; value_attempt[r] = att + 1
 
 inline serve() {
     if
@@ -238,17 +245,22 @@ end_fence: /* its own node's agents never hear of the attempt; the application d
         if
         :: LEADS(r) ->
 #endif
-            d_step { proven[n] = ALL(IS_QUIET); proof_attempt[n] = att }
+            d_step {
+                proven[n] = ALL(IS_QUIET);
+                proof_attempt[n] = att;
+                assert(!proven[n] || ALL(WAS_QUIET))
+            }
 #if RANKS == 3
         :: !LEADS(r)
         fi;
 #endif
-        d_step { slot_attempt[r] = att; state[r] = SILENT }
+        d_step { slot_attempt[r] = att; state[r] = SILENT; GIVE_NEXT }
     :: flags != QUIET
     fi;
     /* What is void from here on is forgotten, so that the runs' states meet again. */
     atomic { closed[n] >= att || attempt[n] != att ->
         state[r] = RUNNING;
+        GIVE_NEXT;
         flags = 0;
         counted[r] = 0;
         slot_attempt[r] = 0;
