@@ -5,7 +5,7 @@ load lab.d/bats
 
 setup_file() {
     lab_if_needed
-    JOB=$(start_job --grl-checkpoint "--iterations 300 --pause-us 20000")
+    JOB=$(start_job --grl-checkpoint "--iterations 100000 --pause-us 20000")
     export JOB
     wait_ready "$JOB"
 }
@@ -38,12 +38,15 @@ held() { [[ $(grl status | jq -r ".jobs[] | select(.job == $JOB) | .state") == h
     held
     wait_for 30 "end of the hold" eval '! held'
     in_ctl grlctl rehearse "$JOB"
+    cancel_job "$JOB"
 }
 
 @test "a hold ends when the coordinator is lost, and the job is right" {
-    in_ctl grlctl hold "$JOB" --limit 60
+    local job
+    job=$(start_job --grl-checkpoint "--iterations 30 --pause-us 20000")
+    wait_ready "$job"
+    in_ctl grlctl hold "$job" --limit 60
     kill_coordinator
     start_coordinator
-    wait_ready "$JOB"
-    right_result "$JOB"
+    right_result "$job"
 }
