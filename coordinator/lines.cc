@@ -94,12 +94,9 @@ void Lines::let_go(std::uint32_t id, Watcher<LineReport> watcher) {
         return watcher.done(fail("letting job " + std::to_string(id) + " go", "", "it is not held",
                                  ErrorKind::not_found));
     }
-    if (run->machine().state() != LineState::hold && !run->machine().over()) {
-        // On its way to the hold, or from it.
-        if (run->machine().state() != LineState::release) run->cancel("it is to go on");
-    }
-    jobs_[id].now.push_back(std::move(watcher));
+    jobs_[id].now.push_back(std::move(watcher));  // first: either may end it at once
     run->let_go();
+    if (run->machine().state() != LineState::release) run->cancel("it is to go on");
 }
 
 void Lines::begin(std::uint32_t id, LineKind kind) {

@@ -184,6 +184,15 @@ TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
     expect_next_is_good();
 }
 
+TEST_F(CoordinatorHolds, OneThatIsOnItsWayIsCalledOff) {
+    w.ready();
+    w.coordinator->lines().hold(kJob, 0, {{}, [this](auto r) { held = std::move(r); }});
+    EXPECT_NE(let_go().error().why.find("it is to go on"), std::string::npos);
+    ASSERT_TRUE(held.has_value());
+    EXPECT_FALSE(*held);
+    expect_next_is_good();
+}
+
 TEST_F(CoordinatorHolds, GuestsStandStillUntilTheyAreLetGo) {
     w.ready();
     ask();

@@ -81,7 +81,6 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std
                        d.memory_mib,        now_ns()};
     // No image is larger than what the VMM holds in memory; the last one says what to expect.
     std::uint64_t bytes = std::min(d.memory_mib << 20, view->resident_bytes);
-    if (ask.capture == kNoCapture) bytes = 0;
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
         bytes = std::min(bytes, last->second + last->second / 3);
     }
