@@ -40,6 +40,12 @@ bool announce_step() {
     return not_protected(why);
 }
 
+void retract_step() {
+    char why[kWhyBytes] = "";
+    RetractFunction* const retract = entry_of<RetractFunction>(kRetractSymbol, why);
+    if (retract != nullptr) retract();
+}
+
 Joined join_step(Gate& gate, int ranks, bool threaded) {
     if (secure_getenv(kLinePageEnv) == nullptr) return Joined::not_here;
     gate.threaded = threaded;

@@ -9,6 +9,8 @@ namespace grl {
 // others that this one does. False, after one line to the user, where a line page is named and this
 // cannot be had; false without a word where none is. After false, nobody joins.
 bool announce_step();
+// After true, where the communication library has not come up.
+void retract_step();
 
 // Loads the agent library and joins `gate`, whose `ops` are set, for `ranks` ranks; `threaded`:
 // many threads may call at once. No other thread may pass the gate meanwhile. Not joined: as above.

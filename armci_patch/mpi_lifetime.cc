@@ -42,7 +42,8 @@ bool announce() {
     return false;
 }
 
-void begin() {
+// MPI is up.
+void join() {
     int ranks = 0;
     int level = MPI_THREAD_SINGLE;
     g_real.Comm_size(g_real.world, &ranks);
@@ -56,21 +57,22 @@ void begin() {
     });
 }
 
+int begin(bool announced, int status) {
+    if (announced) status == MPI_SUCCESS ? join() : retract_step();
+    return status;
+}
+
 }  // namespace
 
 GRL_MPI_FUNCTION(Init, (int* argc, char*** argv), (argc, argv)) {
     const bool announced = announce();
-    const int status = g_real.Init(argc, argv);
-    if (status == MPI_SUCCESS && announced) begin();
-    return status;
+    return begin(announced, g_real.Init(argc, argv));
 }
 
 GRL_MPI_FUNCTION(Init_thread, (int* argc, char*** argv, int required, int* provided),
                  (argc, argv, required, provided)) {
     const bool announced = announce();
-    const int status = g_real.Init_thread(argc, argv, required, provided);
-    if (status == MPI_SUCCESS && announced) begin();
-    return status;
+    return begin(announced, g_real.Init_thread(argc, argv, required, provided));
 }
 
 GRL_MPI_FUNCTION(Finalize, (void), ()) {

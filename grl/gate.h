@@ -182,6 +182,11 @@ class OperationPass : public GatePass {
 inline constexpr const char* kAnnounceSymbol = "grl_agent_announce";
 using AnnounceFunction = int(char* why, std::size_t why_bytes);
 
+// Retract: the communication library has not come up after an announcement. Gives back what that
+// took, if nobody has joined.
+inline constexpr const char* kRetractSymbol = "grl_agent_retract";
+using RetractFunction = void();
+
 // Join: joins this process to its step's line page and starts the agent's thread; where that has
 // been done for another gate, this one follows that. `ranks`: how many take part in the
 // communication; it must be all of the step. Not `joined`: one line in `why`, the gate stays open

@@ -104,6 +104,14 @@ std::string announce() {
     return {};
 }
 
+// A process that ends with its PMIx open passes for one that crashed, and Slurm kills the step.
+// That it is closed for good takes nothing from the program: Open MPI begins its init only once.
+void retract() {
+    g_announced = false;
+    delete std::exchange(g_fault, nullptr);
+    delete std::exchange(g_opened, nullptr);
+}
+
 Joined join(Gate* gate, std::uint32_t ranks, std::string& why) {
     if (gate->version != kGateVersion) {
         why = "the program was linked with another version of libgrl_armci.a; link it again";
@@ -169,6 +177,10 @@ extern "C" [[gnu::visibility("default")]] int grl_agent_announce(char* why, std:
     }
     say(reason, why, why_bytes);
     return reason.empty() ? 0 : -1;
+}
+
+extern "C" [[gnu::visibility("default")]] void grl_agent_retract() {
+    grl::retract();
 }
 
 extern "C" [[gnu::visibility("default")]] grl::Joined grl_agent_join(grl::Gate* gate,

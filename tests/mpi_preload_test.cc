@@ -19,24 +19,27 @@ class MpiPreload : public testing::Test {
         unsetenv(kLinePageEnv);
         if (mkdtemp(folder_.data()) == nullptr) std::abort();
         folder_ = std::filesystem::absolute(folder_);
-        ASSERT_EQ(run(GRL_MPICC " -shared -fPIC " + kTests + "mpi_profiler.c -o " + folder_ +
-                      "/libprofiler.so 2>&1")
-                      .status,
-                  0);
+        ASSERT_NO_FATAL_FAILURE(build_library("profiler"));
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
-    void build(const std::string& libraries) const {
-        const Ran built =
-            run(GRL_MPICC " " + kTests + "mpi_profiled.c -o " + folder_ + "/profiled -L" + folder_ +
-                " -Wl,-rpath," + folder_ + " -Wl,--no-as-needed " + libraries + " 2>&1");
+    void build_library(const std::string& name) const {
+        const Ran built = run(GRL_MPICC " -shared -fPIC " + kTests + "mpi_" + name + ".c -o " +
+                              folder_ + "/lib" + name + ".so 2>&1");
         ASSERT_EQ(built.status, 0) << built.output;
     }
 
-    Ran with_preload(const std::string& more = "") const {
+    void build(const std::string& libraries, const std::string& program = "profiled") const {
+        const Ran built =
+            run(GRL_MPICC " " + kTests + "mpi_" + program + ".c -o " + folder_ + "/program -L" +
+                folder_ + " -Wl,-rpath," + folder_ + " -Wl,--no-as-needed " + libraries + " 2>&1");
+        ASSERT_EQ(built.status, 0) << built.output;
+    }
+
+    Ran with_preload(const std::string& more = "", const std::string& environment = "") const {
         const std::string library = std::filesystem::absolute(".libs/libgrl_mpi.so");
-        return run("OMPI_MCA_osc=pt2pt LD_PRELOAD='" + more + " " + library + "' timeout 60 " +
-                   folder_ + "/profiled 2>&1 </dev/null");
+        return run(environment + " OMPI_MCA_osc=pt2pt LD_PRELOAD='" + more + " " + library +
+                   "' timeout 60 " + folder_ + "/program 2>&1 </dev/null");
     }
 
     std::string folder_ = "mpi_preload.XXXXXX";
@@ -63,6 +66,15 @@ TEST_F(MpiPreload, AProgramWithoutAProfilerRuns) {
     const Ran ran = with_preload();
     EXPECT_EQ(ran.status, 0);
     EXPECT_EQ(ran.output, "");
+}
+
+TEST_F(MpiPreload, AnAnnouncementIsRetractedWhereMpiDoesNotComeUp) {
+    ASSERT_NO_FATAL_FAILURE(build_library("unable"));
+    ASSERT_NO_FATAL_FAILURE(build("-lunable", "alone"));
+    const Ran ran = with_preload("", std::string(kLinePageEnv) + "=/none " + kAgentLibraryEnv +
+                                         "=" + folder_ + "/libunable.so");
+    EXPECT_EQ(ran.status, 0);
+    EXPECT_EQ(ran.output, "announced\nMPI does not come up\nretracted\nalone\n");
 }
 
 }  // namespace
