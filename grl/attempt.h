@@ -30,8 +30,8 @@ inline void close_attempt(LinePage& page, std::uint32_t attempt, Outcome outcome
 }
 
 // For whoever waits while an attempt is open: closes it when the master is dead. Adds up the spans
-// of waits that timed out and never reads a clock, which may jump at a cut; and a wait that a
-// signal ends early is no evidence.
+// of waits that timed out since the last beat and never reads a clock, which may jump at a cut; and
+// a wait that a signal ends early is no evidence.
 class MasterWatch {
   public:
     static constexpr std::int64_t kSpan_ns = 1'000'000'000;      // the longest wait to use
@@ -48,15 +48,16 @@ class MasterWatch {
         futex_wait(word, seen, reach, nanoseconds);
         if (errno != ETIMEDOUT) return;
         waited_ns_ += nanoseconds;
+        const std::uint32_t now = page_.beat.load(std::memory_order_relaxed);
+        if (now != beat_) waited_ns_ = 0;
+        beat_ = now;
         if (waited_ns_ < patience_ns_) return;
         waited_ns_ = 0;
-        const std::uint32_t now = page_.beat.load(std::memory_order_relaxed);
         const std::uint32_t attempt = page_.attempt.load(std::memory_order_acquire);
         // Shut without an attempt: it died between the stores of open_attempt.
         const bool open = page_.shut.load(std::memory_order_relaxed) != 0 ||
                           page_.closed.load(std::memory_order_acquire) < attempt;
-        if (now == beat_ && open) close_attempt(page_, attempt, Outcome::aborted);
-        beat_ = now;
+        if (open) close_attempt(page_, attempt, Outcome::aborted);
     }
 
   private:

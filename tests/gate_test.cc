@@ -356,6 +356,21 @@ TEST(MasterWatch, ClosesTheAttemptOfAMasterThatHasStoppedBeating) {
     EXPECT_EQ(page.outcome, static_cast<std::uint32_t>(Outcome::aborted));
 }
 
+TEST(MasterWatch, CountsFromTheLastBeat) {
+    constexpr std::int64_t kWait = 1'000'000;
+    LinePage page{};
+    open_attempt(page, 5, 1);
+    MasterWatch watch(page, 8 * kWait);
+    for (int i = 0; i < 5; ++i) {
+        ++page.beat;
+        watch.wait(page.closed, 0, Reach::node, kWait);
+    }
+    for (int i = 0; i < 7; ++i) watch.wait(page.closed, 0, Reach::node, kWait);
+    EXPECT_EQ(page.closed, 0U);
+    watch.wait(page.closed, 0, Reach::node, kWait);
+    EXPECT_EQ(page.closed, 5U);
+}
+
 TEST(MasterWatch, OpensTheGatesOfAMasterThatDiedBeforeItHadOpenedTheAttempt) {
     constexpr std::int64_t kWait = 1'000'000;
     LinePage page{};
