@@ -1,5 +1,7 @@
 #include "grl/channel.h"
 
+#include <arpa/inet.h>
+
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -97,9 +99,33 @@ void Channel::close(const Error& reason, bool reset) {
     pending_.clear();
     for (auto& [id, p] : pending) {
         p.deadline->cancel();
-        p.done(fail("asking " + name_ + " to " + p.type, "", reason.text(),
-                    ErrorKind::unreachable));
+        p.done(
+            fail("asking " + name_ + " to " + p.type, "", reason.text(), ErrorKind::unreachable));
     }
+}
+
+Result<Fd> Channel::detach() {
+    open_ = false;
+    if (!decoder_.empty()) {
+        return fail("taking over a connection", name_, "it sent more than was asked for",
+                    ErrorKind::protocol);
+    }
+    boost::system::error_code ec;
+    Fd socket(stream_.release(ec));
+    if (ec) return fail("taking over a connection", name_, ec.message());
+    return socket;
+}
+
+std::string Channel::local_address() const {
+    sockaddr_in name{};
+    socklen_t size = sizeof name;
+    char text[INET_ADDRSTRLEN] = "";
+    const int socket = const_cast<Stream&>(stream_).native_handle();
+    if (getsockname(socket, reinterpret_cast<sockaddr*>(&name), &size) != 0 ||
+        name.sin_family != AF_INET) {
+        return {};
+    }
+    return inet_ntop(AF_INET, &name.sin_addr, text, sizeof text) ? text : "";
 }
 
 void Channel::send_frame(const std::string& type, std::uint64_t id, json::object body) {
@@ -127,17 +153,18 @@ void Channel::send_frame(const std::string& type, std::uint64_t id, json::object
 }
 
 void Channel::write_next() {
-    asio::async_write(stream_, asio::buffer(write_queue_.front()),
-                      [self = shared_from_this()](const boost::system::error_code& ec, std::size_t) {
-                          if (!self->open_) return;
-                          if (ec) {
-                              return self->die(fail("sending to " + self->name_, "", ec.message(),
-                                                    ErrorKind::unreachable));
-                          }
-                          self->queued_bytes_ -= self->write_queue_.front().size();
-                          self->write_queue_.pop_front();
-                          if (!self->write_queue_.empty()) self->write_next();
-                      });
+    asio::async_write(
+        stream_, asio::buffer(write_queue_.front()),
+        [self = shared_from_this()](const boost::system::error_code& ec, std::size_t) {
+            if (!self->open_) return;
+            if (ec) {
+                return self->die(
+                    fail("sending to " + self->name_, "", ec.message(), ErrorKind::unreachable));
+            }
+            self->queued_bytes_ -= self->write_queue_.front().size();
+            self->write_queue_.pop_front();
+            if (!self->write_queue_.empty()) self->write_next();
+        });
 }
 
 void Channel::read_next() {
@@ -146,10 +173,10 @@ void Channel::read_next() {
         [self = shared_from_this()](const boost::system::error_code& ec, std::size_t n) {
             if (!self->open_) return;
             if (ec) {
-                return self->die(fail("reading from " + self->name_, "",
-                                      ec == asio::error::eof ? "it closed the connection"
-                                                             : ec.message(),
-                                      ErrorKind::unreachable));
+                return self->die(
+                    fail("reading from " + self->name_, "",
+                         ec == asio::error::eof ? "it closed the connection" : ec.message(),
+                         ErrorKind::unreachable));
             }
             self->decoder_.feed(std::string_view(self->read_buffer_).substr(0, n));
             if (self->take_messages()) self->read_next();
@@ -212,8 +239,8 @@ void Channel::take(json::object message) {
         handlers.request(name, content, Responder(weak_from_this(), id));
     } else {
         Responder(weak_from_this(), id)
-            .error(fail("answering " + name, "", "this peer takes no requests",
-                        ErrorKind::protocol));
+            .error(
+                fail("answering " + name, "", "this peer takes no requests", ErrorKind::protocol));
     }
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 
+#include "grl/file.h"
 #include "grl/frame.h"
 #include "grl/json.h"
 #include "grl/message.h"
@@ -102,6 +103,11 @@ class Channel : public std::enable_shared_from_this<Channel> {
     // belongs to a life that is over (a rolled-back guest).
     void close(const Error& reason, bool reset = false);
     bool is_open() const { return open_; }
+    // The socket of a channel that was not started, for something else than messages; the channel
+    // is closed then. Fails if bytes have come that nobody has read.
+    Result<Fd> detach();
+    // Of this end, where it is TCP.
+    std::string local_address() const;
     const std::string& name() const { return name_; }
 
   private:

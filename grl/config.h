@@ -18,6 +18,8 @@ struct Deadlines : Defaulted {
     std::uint32_t freeze_ms = 5'000;
     std::uint32_t capture_ms = 30'000;  // stop to the last guest's cut
     std::uint32_t release_ms = 10'000;
+    std::uint32_t precopy_ms = 600'000;          // a moving guest's memory, while it runs
+    std::uint32_t switch_ms = 60'000;            // what is left of it, and its loading
     std::uint32_t commit_ms = 600'000;           // until the images are durable
     std::uint32_t restore_ms = 120'000;          // one bridge's restore
     std::uint32_t rejoin_ms = 60'000;            // resumed guests' masters come back
@@ -26,8 +28,9 @@ struct Deadlines : Defaulted {
     std::uint32_t bridge_lost_ms = 5'000;        // a bridge away for so long counts as dead
 };
 BOOST_DESCRIBE_STRUCT(Deadlines, (),
-                      (prepare_ms, drain_ms, freeze_ms, capture_ms, release_ms, commit_ms,
-                       restore_ms, rejoin_ms, fence_ms, silence_failsafe_ms, bridge_lost_ms))
+                      (prepare_ms, drain_ms, freeze_ms, capture_ms, release_ms, precopy_ms,
+                       switch_ms, commit_ms, restore_ms, rejoin_ms, fence_ms, silence_failsafe_ms,
+                       bridge_lost_ms))
 
 // Why they cannot work together, naming the key; empty if they can.
 std::string deadlines_fault(const Deadlines& deadlines);
@@ -39,13 +42,18 @@ struct CoordinatorSection : Defaulted {
     std::string munge_hosts = "/run/munge-hosts/munge.socket.2";
     std::string bridge_user = "nobody";  // besides root: as whom bridges speak ([bridge] user)
     std::string catalog = "/var/lib/grl/catalog.db";
-    std::string fence_program;     // called with a host's name; exit 0: it is off. Empty: none
-    std::string capture = "auto";  // auto, background, stop_copy
-    std::uint32_t keep_lines = 2;  // committed lines kept of a job; older ones are deleted
+    std::string fence_program;        // called with a host's name; exit 0: it is off. Empty: none
+    std::string capture = "auto";     // auto, background, stop_copy
+    std::uint32_t keep_lines = 2;     // committed lines kept of a job; older ones are deleted
+    std::uint32_t moves_at_once = 2;  // guests on their way at a time
+    std::uint32_t move_limit_mib_s = 0;    // for each of them; 0: as fast as it goes
+    std::uint32_t keep_moves = 1'000;      // reports kept for grlctl history
+    std::uint32_t watch_nodes_ms = 1'000;  // how often Slurm is asked for drained nodes; 0: never
 };
 BOOST_DESCRIBE_STRUCT(CoordinatorSection, (),
                       (listen_cluster, listen_hosts, munge_cluster, munge_hosts, bridge_user,
-                       catalog, fence_program, capture, keep_lines))
+                       catalog, fence_program, capture, keep_lines, moves_at_once, move_limit_mib_s,
+                       keep_moves, watch_nodes_ms))
 
 struct CoordinatorConfig : Defaulted {
     std::string cluster = "cluster";
@@ -64,11 +72,12 @@ struct BridgeSection : Defaulted {
     std::string run_dir = "/run/grl";
     std::uint64_t memory_mib = 0;  // what guests may take; must be given
     int zstd_level = 1;
-    std::string user;  // whom the network half becomes; empty: nobody
+    std::string user;             // whom the network half becomes; empty: nobody
+    std::uint16_t move_port = 0;  // where guests that move here are awaited; 0: any free port
 };
 BOOST_DESCRIBE_STRUCT(BridgeSection, (),
                       (host, coordinator, munge_socket, driver, guest_dir, image_dir, run_dir,
-                       memory_mib, zstd_level, user))
+                       memory_mib, zstd_level, user, move_port))
 
 struct BridgeConfig : Defaulted {
     std::string cluster = "cluster";

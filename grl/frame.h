@@ -27,6 +27,7 @@ class FrameDecoder {
     void feed(std::string_view bytes) { buffer_.append(bytes); }
     // A message, nothing yet (more bytes are needed), or an error, after which the stream is dead.
     Result<std::optional<boost::json::object>> next();
+    bool empty() const { return used_ == buffer_.size(); }
 
   private:
     std::string buffer_;

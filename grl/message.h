@@ -101,14 +101,16 @@ struct LineId {
 };
 BOOST_DESCRIBE_STRUCT(LineId, (), (job, line))
 
+// In place of a capture method: the guests are only stopped and let go (a hold).
+inline constexpr const char* kNoCapture = "none";
+
 // The middle of a line, coordinator → each bridge that has guests of the job. All idempotent; each
 // reply comes when the act is complete. After any failure the coordinator sends AbortLine.
 struct PrepareLine {
     static constexpr const char* kType = "prepare_line";
     LineId id;
     std::vector<std::string> guests;  // of this host
-    std::string capture;              // auto, background, stop_copy; none: a hold, which keeps no
-                                      // image
+    std::string capture;              // auto, background, stop_copy; none: kNoCapture
 };
 BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture))
 
@@ -230,6 +232,81 @@ struct ResumeGuests {  // let restored guests run; Done when they do
     std::vector<std::string> guests;
 };
 BOOST_DESCRIBE_STRUCT(ResumeGuests, (), (guests))
+
+// One guest's move to another host. Its state goes from bridge to bridge; who of the two may let it
+// run is the coordinator's word alone. All idempotent; after a failure comes DropMove.
+struct ReceiveGuest {  // coordinator → the target's bridge; replies Receiving when it listens
+    static constexpr const char* kType = "receive_guest";
+    std::uint32_t move = 0;
+    std::string guest;
+    std::string token;  // by which the stream is known; valid_name(), for this move only
+};
+BOOST_DESCRIBE_STRUCT(ReceiveGuest, (), (move, guest, token))
+
+struct Receiving {
+    static constexpr const char* kType = "receiving";
+    std::string address;  // HOST:PORT, where the stream is awaited
+};
+BOOST_DESCRIBE_STRUCT(Receiving, (), (address))
+
+// coordinator → the source's bridge: send its memory while it runs, and hold the rest back. Replies
+// Precopied when no more than what the guest has written since is left.
+struct SendGuest {
+    static constexpr const char* kType = "send_guest";
+    std::uint32_t move = 0;
+    std::string guest;
+    std::string token;
+    std::string address;
+    std::uint32_t limit_mib_s = 0;  // 0: as fast as it goes
+};
+BOOST_DESCRIBE_STRUCT(SendGuest, (), (move, guest, token, address, limit_mib_s))
+
+struct Precopied {
+    static constexpr const char* kType = "precopied";
+    bool stopped = false;  // the VMM was quicker: the guest stands still, and all of it is sent
+    std::uint64_t sent_bytes = 0;
+};
+BOOST_DESCRIBE_STRUCT(Precopied, (), (stopped, sent_bytes))
+
+// coordinator → the source's bridge: stop it and send the rest. Replies Switched when all is sent.
+struct SwitchGuest {
+    static constexpr const char* kType = "switch_guest";
+    std::uint32_t move = 0;
+};
+BOOST_DESCRIBE_STRUCT(SwitchGuest, (), (move))
+
+struct Switched {
+    static constexpr const char* kType = "switched";
+    std::int64_t stopped_at_ns = 0;
+    std::uint64_t sent_bytes = 0;
+};
+BOOST_DESCRIBE_STRUCT(Switched, (), (stopped_at_ns, sent_bytes))
+
+struct AwaitGuest {  // coordinator → the target's bridge; Done when all of it has arrived
+    static constexpr const char* kType = "await_guest";
+    std::uint32_t move = 0;
+};
+BOOST_DESCRIBE_STRUCT(AwaitGuest, (), (move))
+
+// coordinator → both: the guest stays where it was. The source lets it run, the target destroys
+// what has arrived; Done. Never after the target was told to let it run.
+struct DropMove {
+    static constexpr const char* kType = "drop_move";
+    std::uint32_t move = 0;
+};
+BOOST_DESCRIBE_STRUCT(DropMove, (), (move))
+
+struct MoveProgress {  // the source's bridge → coordinator, a few a second
+    static constexpr const char* kType = "move_progress";
+    std::uint32_t move = 0;
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t left_bytes = 0;     // as far as the VMM knows
+    std::uint64_t dirty_bytes_s = 0;  // how fast the guest writes
+    std::uint32_t passes = 0;         // over its memory
+    bool stopped = false;             // the VMM has stopped it by itself; told once
+};
+BOOST_DESCRIBE_STRUCT(MoveProgress, (),
+                      (move, sent_bytes, left_bytes, dirty_bytes_s, passes, stopped))
 
 struct ListLines {  // coordinator → bridge: the committed lines in the directory; replies LineList
     static constexpr const char* kType = "list_lines";
@@ -391,6 +468,34 @@ struct LetGoJob {  // ends a hold; replies LineReport when the job goes on
 };
 BOOST_DESCRIBE_STRUCT(LetGoJob, (), (job))
 
+// A guest's move: progress MoveReport …, then replies MoveReport when it runs there. Root's.
+struct MoveQuery {
+    static constexpr const char* kType = "migrate";
+    std::string guest;
+    std::string host;  // empty: the coordinator chooses
+};
+BOOST_DESCRIBE_STRUCT(MoveQuery, (), (guest, host))
+
+// All guests of a host: progress MoveReport …, then replies MoveReports. Root's. The host gets no
+// guest until ReopenQuery.
+struct EvacuateQuery {
+    static constexpr const char* kType = "evacuate";
+    std::string host;
+};
+BOOST_DESCRIBE_STRUCT(EvacuateQuery, (), (host))
+
+struct ReopenQuery {  // guests may come to the host again; replies Done
+    static constexpr const char* kType = "reopen";
+    std::string host;
+};
+BOOST_DESCRIBE_STRUCT(ReopenQuery, (), (host))
+
+struct HistoryQuery {  // replies MoveReports, the latest last
+    static constexpr const char* kType = "history";
+    std::uint32_t count = 0;  // at most so many; 0: all that are kept
+};
+BOOST_DESCRIBE_STRUCT(HistoryQuery, (), (count))
+
 struct ListQuery {  // replies LineReports
     static constexpr const char* kType = "list";
     std::optional<std::uint32_t> job;
@@ -475,6 +580,33 @@ struct LineReport {
 BOOST_DESCRIBE_STRUCT(LineReport, (),
                       (job, line, generation, phase, requested_at_ns, drain_ms, silence_ms,
                        pause_ms, commit_ms, phases, guests, proof, reason))
+
+struct MoveReport {
+    static constexpr const char* kType = "move_report";
+    std::uint32_t move = 0;
+    std::string guest;
+    std::string from;
+    std::string to;
+    std::string cause;     // who asked: "grlctl", "evacuation of h2", "drain of g2"
+    bool drained = false;  // the job on it fell silent before; else it was moved without
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t left_bytes = 0;
+    std::uint64_t dirty_bytes_s = 0;
+    std::uint32_t passes = 0;
+    double downtime_ms = 0;  // told to stop, to the word that it runs there
+    double total_ms = 0;
+    std::string note;
+    LineReport line;  // its phases, times and proof; its job is 0 where none is protected
+};
+BOOST_DESCRIBE_STRUCT(MoveReport, (),
+                      (move, guest, from, to, cause, drained, sent_bytes, left_bytes, dirty_bytes_s,
+                       passes, downtime_ms, total_ms, note, line))
+
+struct MoveReports {
+    static constexpr const char* kType = "move_reports";
+    std::vector<MoveReport> moves;
+};
+BOOST_DESCRIBE_STRUCT(MoveReports, (), (moves))
 
 struct HeldJob {
     static constexpr const char* kType = "held";

@@ -98,10 +98,13 @@ class FakeDriver : public Driver {
         GuestState state = GuestState::running;
         std::string memory;
         Callback<Done> stuck;  // a capture that waits to be cancelled
+        MigrateOut leaving;
+        Fd stream;  // of a move
+        int arrival = 0;
     };
     std::map<std::string, Guest> guests;
     std::set<std::string> faults;  // no_background, background_fails, capture_fails, capture_hangs,
-                                   // resume_fails
+                                   // resume_fails, stops_early, sending_fails
     std::vector<std::string> calls;
     Events events;
 
@@ -119,7 +122,7 @@ class FakeDriver : public Driver {
         return views;
     }
     void start(const GuestDefinition& d, Callback<Done> done) override {
-        guests[d.name] = {d, GuestState::running, "memory of " + d.name, {}};
+        guests[d.name] = {d, GuestState::running, "memory of " + d.name, {}, {}, {}, 0};
         later(done, Done{});
     }
     void destroy(const std::string& guest, Callback<Done> done) override {
@@ -174,6 +177,7 @@ class FakeDriver : public Driver {
         calls.push_back("cancel " + guest);
         if (auto stuck = std::exchange(guests[guest].stuck, nullptr))
             stuck(fail("", "", "cancelled"));
+        fail_sending(guest, "cancelled");
         later(done, Done{});
     }
     void restore(const GuestDefinition& d, Fd stream, Callback<Done> done) override {
@@ -188,18 +192,85 @@ class FakeDriver : public Driver {
                 if (faults.contains("restore_fails " + d.name)) {
                     return done(fail("restoring", "", "the fake VMM fails"));
                 }
-                guests[d.name] = {d, GuestState::paused, memory, {}};
+                guests[d.name] = {d, GuestState::paused, memory, {}, {}, {}, 0};
+                done(Done{});
+            });
+        }).detach();
+    }
+
+    void migrate_out(const std::string& guest, Fd stream, std::uint64_t,
+                     MigrateOut events) override {
+        calls.push_back("migrate_out " + guest);
+        Guest& g = guests[guest];
+        g.leaving = std::move(events);
+        g.stream = std::move(stream);
+        if (faults.contains("sending_fails")) return fail_sending(guest, "the fake VMM fails");
+        send(g.stream.get(), g.memory.data(), g.memory.size() / 2, MSG_NOSIGNAL);
+        asio::post(io_, [this, guest] {
+            if (faults.contains("stops_early")) {
+                guests[guest].leaving.stopped();
+                send_rest(guest);
+            } else if (guests[guest].leaving.copied) {
+                guests[guest].leaving.copied();
+            }
+        });
+    }
+    void converge(const std::string& guest, Callback<Done> done) override {
+        calls.push_back("converge " + guest);
+        later(done, Done{});
+        asio::post(io_, [this, guest] { send_rest(guest); });
+    }
+    void ask_migration(const std::string&, Callback<MigrationFacts> done) override {
+        later(done, MigrationFacts{4096, 8192, 2});
+    }
+    void migrate_in(const GuestDefinition& d, Fd stream, Callback<Done> done) override {
+        guests[d.name] = {d, GuestState::arriving, {}, {}, {}, {}, 0};
+        const int which = guests[d.name].arrival = ++arrivals_;
+        std::thread([this, d, which, fd = stream.release(), done] {
+            Fd in(fd);
+            std::string memory;
+            char buffer[4096];
+            for (ssize_t n; (n = read(in.get(), buffer, sizeof buffer)) > 0;) {
+                memory.append(buffer, static_cast<std::size_t>(n));
+            }
+            asio::post(io_, [this, d, which, memory, done] {
+                if (!guests.contains(d.name) || guests[d.name].arrival != which) {
+                    return done(fail("receiving", "", "destroyed"));
+                }
+                if (!memory.ends_with(".")) {
+                    guests.erase(d.name);
+                    return done(fail("receiving", "", "its stream is torn"));
+                }
+                guests[d.name].memory = memory.substr(0, memory.size() - 1);
+                guests[d.name].state = GuestState::arrived;
                 done(Done{});
             });
         }).detach();
     }
 
   private:
+    void send_rest(const std::string& guest) {
+        Guest& g = guests[guest];
+        if (!g.leaving.finished) return;
+        const std::string rest = g.memory.substr(g.memory.size() / 2) + ".";
+        send(g.stream.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        g.stream.reset();
+        g.state = GuestState::moved;
+        std::exchange(g.leaving, {}).finished(now_ns());
+    }
+    void fail_sending(const std::string& guest, const std::string& why) {
+        guests[guest].stream.reset();
+        auto leaving = std::exchange(guests[guest].leaving, {});
+        if (!leaving.finished) return;
+        later<std::int64_t>(leaving.finished, fail("sending", "", why));
+    }
+
     template <class T>
     void later(Callback<T> done, std::type_identity_t<Result<T>> result) {
         asio::post(io_, [done = std::move(done), result = std::move(result)] { done(result); });
     }
     asio::io_context& io_;
+    int arrivals_ = 0;
 };
 
 }  // namespace grl::bridge

@@ -24,10 +24,12 @@ class BridgeTest : public ::testing::Test {
         driver = fake.get();
         bridge = std::make_unique<Bridge>(
             io, config, std::move(fake),
-            Bridge::Events{[](const Inventory&) {}, [](const GuestDied&) {},
+            Bridge::Events{[this](const Inventory& i) { said = i; },
+                           [](const GuestDied&) {},
                            [](const LineProgress&) {},
                            [this](const GuestDurable& d) { durable.push_back(d); },
-                           [this](const GuestFailed& f) { failed.push_back(f); }});
+                           [this](const GuestFailed& f) { failed.push_back(f); },
+                           {}});
         ASSERT_TRUE(wait_for<Done>(io, [&](auto done) { bridge->open(done); }));
         for (const auto* name : {"g1", "g2"}) ASSERT_TRUE(ask("start_guest", {{"guest", name}}));
     }
@@ -99,6 +101,7 @@ class BridgeTest : public ::testing::Test {
     std::unique_ptr<Bridge> bridge;
     std::vector<GuestDurable> durable;
     std::vector<GuestFailed> failed;
+    Inventory said;
     std::string last_error;
     ErrorKind last_kind = ErrorKind::failed;
 };
@@ -192,6 +195,15 @@ TEST_F(BridgeTest, ALineIsTakenCommittedListedVerifiedAndDeleted) {
     ASSERT_TRUE(ask("delete_line", of_line(1)));
     EXPECT_FALSE(std::filesystem::exists(line_path(1)));
     EXPECT_TRUE(ask("delete_line", of_line(1))) << "also when it is gone";
+}
+
+TEST_F(BridgeTest, WhoeverIsToldOfAHoldSeesItsGuestsStandStill) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "none")));
+    ASSERT_TRUE(ask("freeze_line", freeze(1, 60)));
+    ASSERT_FALSE(said.guests.empty());
+    for (const auto& g : said.guests) {
+        EXPECT_EQ(g.state, g.name == "g3" ? GuestState::absent : GuestState::paused) << g.name;
+    }
 }
 
 TEST_F(BridgeTest, AHoldTouchesNoStorage) {

@@ -38,7 +38,8 @@ class QemuDriverTest : public ::testing::Test {
                            [this](const GuestDied& d) { died.push_back(d); },
                            [](const LineProgress&) {},
                            [this](const GuestDurable& d) { durable[d.guest] = d; },
-                           [this](const GuestFailed& f) { failed.push_back(f); }});
+                           [this](const GuestFailed& f) { failed.push_back(f); },
+                           {}});
         ASSERT_TRUE(wait_for<Done>(io, [&](auto done) { bridge->open(done); }));
     }
     Result<json::object> ask(const char* verb, json::object body) {

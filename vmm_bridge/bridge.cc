@@ -90,6 +90,7 @@ void Bridge::link_up() {
     link_timer_.cancel();
     // Whoever lost the connection has ended its side of the lines that were under way.
     abort_all("the connection to the coordinator broke", [](Result<Done>) {});
+    drop_moves("the connection to the coordinator broke");
     reload_definitions();
     send_inventory(true);
 }
@@ -102,6 +103,7 @@ void Bridge::link_down() {
         for (const auto& [key, part] : parts) {
             if (part->holding_still()) part->abort("the coordinator is gone", [](Result<Done>) {});
         }
+        drop_moves("the coordinator is gone");
     });
 }
 

@@ -16,6 +16,8 @@
 #include "grl/config.h"
 #include "grl/message.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/guest_arrival.h"
+#include "vmm_bridge/guest_departure.h"
 #include "vmm_bridge/line_part.h"
 #include "vmm_bridge/line_store.h"
 
@@ -29,6 +31,7 @@ class Bridge {
         std::function<void(const LineProgress&)> progress;
         std::function<void(const GuestDurable&)> durable;
         std::function<void(const GuestFailed&)> failed;
+        std::function<void(const MoveProgress&)> move_progress;
     };
 
     // `keep_stream` holds a stream's reading end beyond the bridge's death (stream_keeper.h).
@@ -58,6 +61,14 @@ class Bridge {
     void resume_line(const ResumeLine& ask, Callback<Done> done);
     void abort_line(const AbortLine& ask, Callback<Done> done);
     void commit_line(const CommitLine& ask, Callback<Done> done);
+    // bridge_moves.cc
+    void receive_guest(const ReceiveGuest& ask, Callback<Done> done);
+    void send_guest(const SendGuest& ask, Callback<Precopied> done);
+    void switch_guest(const SwitchGuest& ask, Callback<Switched> done);
+    void await_guest(const AwaitGuest& ask, Callback<Done> done);
+    void drop_move(const DropMove& ask, Callback<Done> done);
+    // A connection to another host that has proven itself, for the move with this token.
+    void stream_opened(const std::string& token, Fd stream);
     // bridge_store.cc
     void list_lines(const ListLines& ask, Callback<LineList> done);
     void verify_line(const VerifyLine& ask, Callback<VerifiedLine> done);
@@ -89,6 +100,10 @@ class Bridge {
         const std::vector<std::string>& guests) const;  // those under way
     Result<void> add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest);
     void retire_parts(std::uint32_t job);
+    std::shared_ptr<GuestDeparture> departure_of(const std::string& guest) const;
+    std::shared_ptr<GuestArrival> arrival_of(const std::string& guest) const;
+    void drop_moves(const std::string& reason);
+    void forget_moves(const std::vector<std::string>& guests);
 
     asio::io_context& io_;
     BridgeConfig config_;
@@ -99,6 +114,9 @@ class Bridge {
     std::vector<GuestDefinition> definitions_;
     std::map<LineKey, std::shared_ptr<LinePart>> parts_;
     std::vector<Restored> restored_;
+    std::map<std::uint32_t, std::shared_ptr<GuestDeparture>> departures_;  // by move
+    std::map<std::uint32_t, std::shared_ptr<GuestArrival>> arrivals_;
+    std::map<std::string, Fd> streams_;  // by token, whose order is not here yet
     std::map<std::string, std::uint64_t> last_stored_bytes_;  // by guest, to guess the next
     std::string last_inventory_;
     asio::steady_timer inventory_timer_;

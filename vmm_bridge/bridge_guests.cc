@@ -42,6 +42,9 @@ void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
             [this, ask, done](Result<Done>) { destroy_guests(ask, done); });
     }
     forget_restored(ask.guests);
+    for (const auto& guest : ask.guests) {
+        if (auto arrival = arrival_of(guest)) arrival->drop("it is destroyed", [](Result<Done>) {});
+    }
     gather_done(
         ask.guests,
         [this](const std::string& guest, Callback<Done> one) { driver_->destroy(guest, one); },
@@ -52,6 +55,7 @@ void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
                     part->abort("guest " + guest + " was destroyed", [](Result<Done>) {});
                 }
             }
+            forget_moves(guests);
             send_inventory();
             done(std::move(destroyed));
         });
@@ -136,12 +140,18 @@ void Bridge::resume_guests(const ResumeGuests& ask, Callback<Done> done) {
             return done(
                 fail("resuming guest " + guest, "", "a line holds it still", ErrorKind::refused));
         }
+        auto departure = departure_of(guest);
+        if (departure && departure->active()) {
+            return done(fail("resuming guest " + guest, "", "it is on its way to another host",
+                             ErrorKind::refused));
+        }
     }
     gather_done(
         ask.guests,
         [this](const std::string& guest, Callback<Done> one) { driver_->resume(guest, one); },
         [this, guests = ask.guests, done](Result<Done> resumed) {
             if (resumed) forget_restored(guests);
+            if (resumed) forget_moves(guests);
             send_inventory();
             done(std::move(resumed));
         });

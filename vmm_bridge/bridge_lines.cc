@@ -45,6 +45,11 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
                           ErrorKind::refused);
         }
     }
+    for (const auto& guest : ask.guests) {
+        if (auto departure = departure_of(guest); departure && departure->active()) {
+            return refuse("guest " + guest + " is on its way to another host", ErrorKind::refused);
+        }
+    }
     retire_parts(ask.id.job);
     auto part = std::make_shared<LinePart>(io_, *driver_, store_, ask.id,
                                            LinePart::Events{events_.progress,
@@ -100,7 +105,13 @@ void Bridge::retire_parts(std::uint32_t job) {
 // ---- freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough ----
 
 void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
-    part_of(ask.id)->freeze(std::chrono::seconds(ask.hold_s.value_or(0)), std::move(done));
+    if (!ask.hold_s) return part_of(ask.id)->freeze(std::chrono::seconds(0), std::move(done));
+    // Whoever is told that a job is held sees its guests stand still; nothing waits for a hold.
+    part_of(ask.id)->freeze(std::chrono::seconds(*ask.hold_s),
+                            [this, done = std::move(done)](Result<FrozenLine> frozen) {
+                                send_inventory();
+                                done(std::move(frozen));
+                            });
 }
 
 void Bridge::capture_line(const CaptureLine& ask, Callback<CapturedLine> done) {

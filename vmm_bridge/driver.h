@@ -12,10 +12,15 @@
 //        │           │          │      └─► finished                 the stream has ended well
 //        └───────────┴──────────┴────► cancel ──► resume            at any time; all undone
 //
+// A move, of one guest:
+//
+//     migrate_out ──► copied ──► converge ──► finished      it stands still here, all of it is sent
+//        │              │            │            ├─► destroy       it runs there
+//        └──────────────┴── cancel ──┴────────────┴─► resume        it goes on here
+//     migrate_in ──► it waits there ──► resume, or destroy
+//
 // Where later work goes: detach_devices and attach_devices (a passed-through adapter) become two
-// acts before freeze and after resume; live migration becomes migrate_out (a capture whose stream
-// goes to another bridge and whose pre-copy runs before freeze) and migrate_in (restore, fed
-// meanwhile).
+// acts before freeze or converge and after resume.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +40,20 @@ struct GuestView {
     std::string digest;          // of that definition
     GuestState state = GuestState::absent;
     std::uint64_t resident_bytes = 0;  // host memory its VMM holds; bounds its stream
+};
+
+// What a VMM says of a guest that it sends away.
+struct MigrateOut {
+    std::function<void()> copied;   // the first pass is over: from here on only what it has written
+    std::function<void()> stopped;  // it stands still; the rest is on its way
+    // All is in the stream, and the time of the stop; or why not: then it runs on here.
+    Callback<std::int64_t> finished;
+};
+
+struct MigrationFacts {
+    std::uint64_t left_bytes = 0;
+    std::uint64_t dirty_bytes_s = 0;
+    std::uint32_t passes = 0;
 };
 
 class Driver {
@@ -85,6 +104,16 @@ class Driver {
 
     // Load it from `stream`, paused. On failure nothing of it is left.
     virtual void restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) = 0;
+
+    // Send it through `stream` (a socket) while it runs. It is stopped when converge() says so, or
+    // before that, if so little is left that the VMM does it by itself.
+    virtual void migrate_out(const std::string& guest, Fd stream, std::uint64_t limit_bytes_s,
+                             MigrateOut events) = 0;
+    // Stop it at the next chance, however much is left.
+    virtual void converge(const std::string& guest, Callback<Done> done) = 0;
+    virtual void ask_migration(const std::string& guest, Callback<MigrationFacts> done) = 0;
+    // As restore; but it is on its way from another host, and stands in the list as such.
+    virtual void migrate_in(const GuestDefinition& definition, Fd stream, Callback<Done> done) = 0;
 };
 
 }  // namespace grl::bridge

@@ -19,9 +19,6 @@
 
 namespace grl::bridge {
 
-// In place of a capture method: the guest is only stopped and let go.
-inline constexpr const char* kNoCapture = "none";
-
 class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
   public:
     struct Plan {

@@ -11,6 +11,7 @@
 #include "grl/config.h"
 #include "grl/log.h"
 #include "grl/manifest.h"
+#include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/network_half.h"
 #include "vmm_bridge/privileged_half.h"
 
@@ -94,6 +95,12 @@ int run(const grl::BridgeConfig& config) {
     }
     grl::Fd privileged(ends[0]);
     grl::Fd network(ends[1]);
+    auto streams = grl::bridge::open_passing_pair();
+    if (!streams) {
+        grl::log_error(streams.error().text());
+        return 1;
+    }
+    auto [streams_in, streams_out] = std::move(*streams);
     const pid_t child = fork();
     if (child < 0) {
         grl::log_error("the network half cannot be started: " + grl::errno_text(errno));
@@ -104,11 +111,14 @@ int run(const grl::BridgeConfig& config) {
         signal(SIGINT, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
         privileged.reset();
+        streams_in.reset();
         { const auto not_its = std::move(*keeper); }
-        return grl::bridge::run_network_half(config, std::move(network));
+        return grl::bridge::run_network_half(config, std::move(network), std::move(streams_out));
     }
     network.reset();
-    return grl::bridge::run_privileged_half(config, std::move(privileged), std::move(*keeper));
+    streams_out.reset();
+    return grl::bridge::run_privileged_half(config, std::move(privileged), std::move(streams_in),
+                                            std::move(*keeper));
 }
 
 }  // namespace

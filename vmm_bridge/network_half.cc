@@ -11,6 +11,7 @@
 #include "vmm_bridge/link.h"
 #include "vmm_bridge/privileges.h"
 #include "vmm_bridge/relay.h"
+#include "vmm_bridge/stream_opener.h"
 
 namespace grl::bridge {
 
@@ -23,11 +24,13 @@ constexpr Milliseconds kRequestLimit{2 * 3'600'000};
 
 class NetworkHalf {
   public:
-    NetworkHalf(asio::io_context& io, const BridgeConfig& config, Endpoint server, Stream peer)
+    NetworkHalf(asio::io_context& io, const BridgeConfig& config, Endpoint server, Stream peer,
+                Fd streams)
         : io_(io),
           config_(config),
           server_(std::move(server)),
           privileged_(std::make_shared<Channel>(std::move(peer), "privileged half")),
+          opener_(io, config, std::move(streams)),
           retry_(io) {}
 
     void start() {
@@ -79,12 +82,42 @@ class NetworkHalf {
                                     "there is no such verb: " + type, ErrorKind::protocol));
         }
         auto shared = std::make_shared<Channel::Responder>(std::move(reply));
+        if (type == ReceiveGuest::kType) return receive_guest(body, shared);
+        if (type == SendGuest::kType) return send_guest(body, shared);
+        relay(type, body, shared);
+    }
+
+    using Asker = std::shared_ptr<Channel::Responder>;
+
+    void relay(const std::string& type, const json::object& body, const Asker& asker) {
         privileged_->request_raw(
             type, body, kRequestLimit,
-            [shared](Result<json::object> outcome) {
-                outcome ? shared->reply(*outcome) : shared->error(outcome.error());
+            [asker](Result<json::object> outcome) {
+                outcome ? asker->reply(*outcome) : asker->error(outcome.error());
             },
-            [shared](const json::object& progress) { shared->progress(progress); });
+            [asker](const json::object& progress) { asker->progress(progress); });
+    }
+
+    // The guest is awaited there before its stream is here.
+    void receive_guest(const json::object& body, const Asker& asker) {
+        auto ask = from_json<ReceiveGuest>(body, ReceiveGuest::kType);
+        if (!ask) return asker->error(ask.error());
+        privileged_->request<Done>(*ask, kRequestLimit, [this, ask = *ask, asker](Result<Done> r) {
+            if (!r) return asker->error(r.error());
+            const std::string here = coordinator_ ? coordinator_->local_address() : "";
+            Result<std::string> address = opener_.expect(ask.token, here);
+            if (!address) return asker->error(address.error());
+            asker->reply(Receiving{*address});
+        });
+    }
+
+    void send_guest(const json::object& body, const Asker& asker) {
+        auto ask = from_json<SendGuest>(body, SendGuest::kType);
+        if (!ask) return asker->error(ask.error());
+        opener_.open(ask->token, ask->address, [this, body, asker](Result<Done> opened) {
+            if (!opened) return asker->error(opened.error());
+            relay(SendGuest::kType, body, asker);
+        });
     }
 
     void on_event(const std::string& type, const json::object& body) {
@@ -113,6 +146,7 @@ class NetworkHalf {
     Endpoint server_;
     std::shared_ptr<Channel> privileged_;
     std::shared_ptr<Channel> coordinator_;
+    StreamOpener opener_;
     asio::steady_timer retry_;
     Milliseconds wait_ = kFirstWait;
     std::string last_error_;
@@ -120,7 +154,7 @@ class NetworkHalf {
 
 }  // namespace
 
-int run_network_half(const BridgeConfig& config, Fd peer) {
+int run_network_half(const BridgeConfig& config, Fd peer, Fd streams) {
     Result<Endpoint> server = parse_endpoint(config.bridge.coordinator);
     Result<void> ready;
     if (!server) {
@@ -134,7 +168,7 @@ int run_network_half(const BridgeConfig& config, Fd peer) {
     }
     asio::io_context io(1);
     Stream stream(io, asio::generic::stream_protocol(AF_UNIX, 0), peer.release());
-    NetworkHalf half(io, config, *server, std::move(stream));
+    NetworkHalf half(io, config, *server, std::move(stream), std::move(streams));
     half.start();
     io.run();
     return 1;

@@ -12,7 +12,8 @@
 
 namespace grl::bridge {
 
-// Runs until the privileged half ends; the process's exit status. `peer` leads to that half.
-int run_network_half(const BridgeConfig& config, Fd peer);
+// Runs until the privileged half ends; the process's exit status. `peer` leads to that half; so
+// does `streams`, for connections to other hosts (stream_opener.h).
+int run_network_half(const BridgeConfig& config, Fd peer, Fd streams);
 
 }  // namespace grl::bridge

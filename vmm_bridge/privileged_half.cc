@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include "grl/channel.h"
 #include "grl/log.h"
 #include "vmm_bridge/bridge.h"
+#include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/link.h"
 #include "vmm_bridge/qemu_driver.h"
 #include "vmm_bridge/verbs.h"
@@ -39,10 +41,11 @@ Result<Fd> lock_run_dir(const std::string& run_dir) {
 
 class PrivilegedHalf {
   public:
-    PrivilegedHalf(asio::io_context& io, const BridgeConfig& config, Stream peer,
+    PrivilegedHalf(asio::io_context& io, const BridgeConfig& config, Stream peer, Fd streams,
                    StreamKeeper keeper)
         : io_(io),
           keeper_(std::move(keeper)),
+          streams_(io, streams.release()),
           network_(std::make_shared<Channel>(std::move(peer), "network half")),
           signals_(io, SIGTERM, SIGINT),
           limit_(io),
@@ -67,7 +70,7 @@ class PrivilegedHalf {
     Bridge::Events events() {
         // Each message goes as it is; the network half drops it while nobody is there.
         auto send = [this](const auto& message) { network_->send(message); };
-        return {send, send, send, send, send};
+        return {send, send, send, send, send, send};
     }
 
     void serve() {
@@ -86,6 +89,21 @@ class PrivilegedHalf {
              },
              [this](const Error&) { leave("the network half has ended", 1); }});
         network_->start();
+        take_stream();
+    }
+
+    void take_stream() {
+        streams_.async_wait(
+            asio::posix::descriptor_base::wait_read, [this](boost::system::error_code ec) {
+                if (ec) return;
+                Result<std::optional<Passed>> passed = take_fd(streams_.native_handle());
+                if (!passed) return log_error(passed.error().text());
+                if (!*passed) return;  // the other half has ended, as its channel tells, too
+                if ((*passed)->fd) {
+                    bridge_.stream_opened((*passed)->label, std::move((*passed)->fd));
+                }
+                take_stream();
+            });
     }
 
     void leave(const std::string& why, int status) {
@@ -105,6 +123,7 @@ class PrivilegedHalf {
 
     asio::io_context& io_;
     StreamKeeper keeper_;
+    asio::posix::stream_descriptor streams_;
     std::shared_ptr<Channel> network_;
     asio::signal_set signals_;
     asio::steady_timer limit_;
@@ -115,7 +134,7 @@ class PrivilegedHalf {
 
 }  // namespace
 
-int run_privileged_half(const BridgeConfig& config, Fd peer, StreamKeeper keeper) {
+int run_privileged_half(const BridgeConfig& config, Fd peer, Fd streams, StreamKeeper keeper) {
     Result<Fd> lock = lock_run_dir(config.bridge.run_dir);
     if (!lock) {
         log_error(lock.error().text());
@@ -123,7 +142,7 @@ int run_privileged_half(const BridgeConfig& config, Fd peer, StreamKeeper keeper
     }
     asio::io_context io(1);
     Stream stream(io, asio::generic::stream_protocol(AF_UNIX, 0), peer.release());
-    PrivilegedHalf half(io, config, std::move(stream), std::move(keeper));
+    PrivilegedHalf half(io, config, std::move(stream), std::move(streams), std::move(keeper));
     half.start();
     io.run();
     return half.status();

@@ -11,7 +11,8 @@
 
 namespace grl::bridge {
 
-// The process's exit status. `peer` leads to the network half. Guests that run go on running.
-int run_privileged_half(const BridgeConfig& config, Fd peer, StreamKeeper keeper);
+// The process's exit status. `peer` leads to the network half, `streams` brings
+// connections to other hosts from it. Guests that run go on running.
+int run_privileged_half(const BridgeConfig& config, Fd peer, Fd streams, StreamKeeper keeper);
 
 }  // namespace grl::bridge

@@ -103,7 +103,7 @@ std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
                                                             if (events_.died)
                                                                 events_.died(name, reason);
                                                         }});
-    guests_[name] = {guest, nullptr};
+    guests_[name] = {guest, nullptr, nullptr};
     return guest;
 }
 
@@ -150,10 +150,11 @@ void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
         guests_.erase(at);
     }
     auto guest = add(definition);
-    guest->launch(false, [this, guest, name, done = std::move(done)](Result<Done> launched) {
-        if (!launched) drop(name, guest);
-        done(std::move(launched));
-    });
+    guest->launch(QemuGuest::Launch::boot,
+                  [this, guest, name, done = std::move(done)](Result<Done> launched) {
+                      if (!launched) drop(name, guest);
+                      done(std::move(launched));
+                  });
 }
 
 void QemuDriver::destroy(const std::string& name, Callback<Done> done) {
@@ -240,12 +241,18 @@ void QemuDriver::cancel(const std::string& name, Callback<Done> done) {
     if (!guest) return;
     // A capture takes its capability back itself when it ends.
     if (auto capture = guests_[name].capture) return capture->cancel(std::move(done));
+    if (auto migration = guests_[name].migration) return migration->cancel(std::move(done));
     guest->set_capability("background-snapshot", false, std::move(done));
 }
 
 // ---- restore ----
 
 void QemuDriver::restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) {
+    load(definition, std::move(stream), QemuGuest::Launch::restore, std::move(done));
+}
+
+void QemuDriver::load(const GuestDefinition& definition, Fd stream, QemuGuest::Launch how,
+                      Callback<Done> done) {
     const std::string name = definition.name;
     if (auto at = guests_.find(name); at != guests_.end()) {
         const GuestState state = at->second.guest->state();
@@ -266,13 +273,47 @@ void QemuDriver::restore(const GuestDefinition& definition, Fd stream, Callback<
         });
     };
     auto shared_stream = std::make_shared<Fd>(std::move(stream));
-    guest->launch(true, [guest, shared_stream, undo, done](Result<Done> launched) {
+    const bool arrives = how == QemuGuest::Launch::arrive;
+    const GuestState then = arrives ? GuestState::arrived : GuestState::paused;
+    guest->launch(how, [guest, shared_stream, then, undo, done](Result<Done> launched) {
         if (!launched) return undo(launched.error());
-        load_qemu(guest, std::move(*shared_stream), [undo, done](Result<Done> loaded) {
+        load_qemu(guest, std::move(*shared_stream), then, [undo, done](Result<Done> loaded) {
             if (!loaded) return undo(loaded.error());
             done(Done{});
         });
     });
+}
+
+// ---- a move ----
+
+void QemuDriver::migrate_out(const std::string& name, Fd stream, std::uint64_t limit_bytes_s,
+                             MigrateOut events) {
+    auto guest = find<std::int64_t>("sending", name, events.finished);
+    if (!guest) return;
+    auto finished = [this, name, told = std::move(events.finished)](Result<std::int64_t> at) {
+        if (auto entry = guests_.find(name); entry != guests_.end()) {
+            entry->second.migration.reset();
+        }
+        told(std::move(at));
+    };
+    events.finished = std::move(finished);
+    auto migration = std::make_shared<QemuMigration>(guest, std::move(events));
+    guests_[name].migration = migration;
+    migration->start(std::move(stream), limit_bytes_s);
+}
+
+void QemuDriver::converge(const std::string& name, Callback<Done> done) {
+    if (auto guest = find("stopping", name, done)) QemuMigration::converge(guest, std::move(done));
+}
+
+void QemuDriver::ask_migration(const std::string& name, Callback<MigrationFacts> done) {
+    if (auto guest = find("asking for the progress of", name, done)) {
+        QemuMigration::ask(guest, std::move(done));
+    }
+}
+
+void QemuDriver::migrate_in(const GuestDefinition& definition, Fd stream, Callback<Done> done) {
+    load(definition, std::move(stream), QemuGuest::Launch::arrive, std::move(done));
 }
 
 }  // namespace grl::bridge

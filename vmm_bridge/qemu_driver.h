@@ -9,6 +9,7 @@
 #include "vmm_bridge/driver.h"
 #include "vmm_bridge/qemu_capture.h"
 #include "vmm_bridge/qemu_guest.h"
+#include "vmm_bridge/qemu_migration.h"
 
 namespace grl::bridge {
 
@@ -30,11 +31,17 @@ class QemuDriver : public Driver {
     void resume(const std::string& guest, Callback<Done> done) override;
     void cancel(const std::string& guest, Callback<Done> done) override;
     void restore(const GuestDefinition& definition, Fd stream, Callback<Done> done) override;
+    void migrate_out(const std::string& guest, Fd stream, std::uint64_t limit_bytes_s,
+                     MigrateOut events) override;
+    void converge(const std::string& guest, Callback<Done> done) override;
+    void ask_migration(const std::string& guest, Callback<MigrationFacts> done) override;
+    void migrate_in(const GuestDefinition& definition, Fd stream, Callback<Done> done) override;
 
   private:
     struct Entry {
         std::shared_ptr<QemuGuest> guest;
         std::shared_ptr<QemuCapture> capture;
+        std::shared_ptr<QemuMigration> migration;
     };
     // Nothing, and the callback gets the error, if it is not here.
     template <class T>
@@ -45,6 +52,8 @@ class QemuDriver : public Driver {
     void adopt_all(Callback<Done> done);
     void set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
                     std::int64_t until_ms, Callback<Done> done);
+    void load(const GuestDefinition& definition, Fd stream, QemuGuest::Launch how,
+              Callback<Done> done);
     void bound_logs();
 
     asio::io_context& io_;

@@ -68,19 +68,27 @@ void QemuGuest::freeze(Callback<std::int64_t> done) {
     });
 }
 
-// The mark tells the next bridge that this guest may go on (see settle_adopted).
+// The marks tell the next bridge what may be done with it (see settle_adopted).
 void QemuGuest::mark_frozen(bool frozen) {
-    if (!frozen) {
-        unlink(paths_.frozen().c_str());
+    mark(paths_.frozen(), frozen);
+}
+
+void QemuGuest::mark_moving(bool moving) {
+    mark(paths_.moving(), moving);
+}
+
+void QemuGuest::mark(const std::string& path, bool there) {
+    if (!there) {
+        unlink(path.c_str());
         return;
     }
-    Fd mark(open(paths_.frozen().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    if (!mark)
-        log_warning("cannot mark guest " + definition_.name + " as frozen: " + errno_text(errno));
+    Fd made(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (!made) log_warning("cannot mark guest " + definition_.name + ": " + errno_text(errno));
 }
 
 void QemuGuest::resume(Callback<Done> done) {
-    if (state_ != GuestState::running && state_ != GuestState::paused) {
+    if (state_ != GuestState::running && state_ != GuestState::paused &&
+        state_ != GuestState::arrived && state_ != GuestState::moved) {
         asio::post(io_, [name = definition_.name, state = name_of(state_), done] {
             done(fail("resuming guest " + name, "", "it is " + state, ErrorKind::refused));
         });
@@ -93,6 +101,7 @@ void QemuGuest::resume(Callback<Done> done) {
         auto verified = [self, done](Result<std::string> word) {
             if (!word) return done(word.error());
             self->mark_frozen(false);
+            self->mark_moving(false);
             self->set_state(GuestState::running);
             if (!std::exchange(self->incoming_, false)) return done(Done{});
             // The switches must learn that its address has moved here.
@@ -233,8 +242,8 @@ void QemuGuest::clear_host() {
         Result<void> gone = remove_tap(tap_name(definition_.name, i));
         if (!gone) log_warning(gone.error().text());
     }
-    for (const std::string& path :
-         {paths_.monitor(), paths_.pid(), paths_.console(), paths_.definition(), paths_.frozen()}) {
+    for (const std::string& path : {paths_.monitor(), paths_.pid(), paths_.console(),
+                                    paths_.definition(), paths_.frozen(), paths_.moving()}) {
         unlink(path.c_str());
     }
 }

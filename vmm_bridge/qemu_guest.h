@@ -1,8 +1,11 @@
 // One guest in QEMU: its process, its monitor and its state.
 //
-//     absent ──launch──► starting ──┬─ booted ──────► running ◄──resume── paused
-//                                   └─ incoming ────► paused                 ▲
-//     adopt (a restarted bridge) ──► running | paused    running ──freeze────┘
+//     absent ──launch──► starting ──┬─ boot ────────► running ◄──resume── paused
+//                │                  └─ restore ─────► paused                 ▲
+//                │                                       running ──freeze────┘
+//                └─ arrive ► arriving ──► arrived ──resume──► running
+//                         running ── all of it sent ──► moved ──resume──► running
+//     adopt (a restarted bridge) ──► running | paused | arrived | moved
 //     any ── its process ends ──► lost (or ending, where that was wanted)
 //     any ──destroy──► ending ── process gone, taps and files removed ──► absent
 //
@@ -39,12 +42,15 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     static std::optional<GuestDefinition> left_behind(const std::string& run_dir,
                                                       const std::string& guest);
 
-    void launch(bool incoming, Callback<Done> done);
+    enum class Launch { boot, restore, arrive };
+    void launch(Launch how, Callback<Done> done);
     void adopt(Callback<Done> done);
     void destroy(Callback<Done> done);
 
     void freeze(Callback<std::int64_t> done);
     void resume(Callback<Done> done);
+    // It is on its way to another host: if this bridge ends, the next one knows.
+    void mark_moving(bool moving);
 
     // One of its monitor's commands, with the usual deadline.
     void command(const std::string& name, json::object arguments, Callback<json::value> done,
@@ -61,6 +67,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     const std::string& digest() const { return digest_; }
     GuestState state() const { return state_; }
     void set_state(GuestState state);
+    std::int64_t stopped_at_ns() const { return stopped_at_ns_; }
     std::uint64_t resident_bytes() const {
         return process_ ? resident_bytes_of(process_->pid()) : 0;
     }
@@ -69,7 +76,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
   private:
     Result<void> prepare_host();
     void clear_host();
-    void launched(bool incoming, Result<Output> output, Callback<Done> done);
+    void launched(Launch how, Result<Output> output, Callback<Done> done);
     Result<void> open_process();
     void connect(Callback<Done> done);
     void settle_adopted(const std::string& status, Callback<Done> done);
@@ -79,6 +86,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void on_monitor_closed(const Error& error);
     void on_process_ended();
     void mark_frozen(bool frozen);
+    void mark(const std::string& path, bool there);
     void settle_capture(Callback<Done> done);
     std::string last_words() const;
     void end_process();

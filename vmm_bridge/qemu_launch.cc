@@ -25,9 +25,9 @@ pid_t pid_in(const std::string& path) {
 
 // ---- launch ----
 
-void QemuGuest::launch(bool incoming, Callback<Done> done) {
-    set_state(GuestState::starting);
-    incoming_ = incoming;
+void QemuGuest::launch(Launch how, Callback<Done> done) {
+    set_state(how == Launch::arrive ? GuestState::arriving : GuestState::starting);
+    incoming_ = how != Launch::boot;
     Result<void> ready = prepare_host();
     if (!ready) {
         asio::post(io_, [self = shared_from_this(), e = ready.error(), done = std::move(done)] {
@@ -35,15 +35,18 @@ void QemuGuest::launch(bool incoming, Callback<Done> done) {
         });
         return;
     }
+    if (how == Launch::arrive) mark_moving(true);
     launching_ = true;
-    run_program(io_, qemu_command(definition_, paths_, incoming), kLaunchLimit,
-                [self = shared_from_this(), incoming, done = std::move(done)](
-                    Result<Output> output) { self->launched(incoming, std::move(output), done); });
+    run_program(io_, qemu_command(definition_, paths_, incoming_), kLaunchLimit,
+                [self = shared_from_this(), how, done = std::move(done)](Result<Output> output) {
+                    self->launched(how, std::move(output), done);
+                });
 }
 
 Result<void> QemuGuest::prepare_host() {
-    for (const std::string& path : {paths_.monitor(), paths_.pid(), paths_.console(),
-                                    paths_.console_log(), paths_.log(), paths_.frozen()}) {
+    for (const std::string& path :
+         {paths_.monitor(), paths_.pid(), paths_.console(), paths_.console_log(), paths_.log(),
+          paths_.frozen(), paths_.moving()}) {
         unlink(path.c_str());
     }
     for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
@@ -54,7 +57,7 @@ Result<void> QemuGuest::prepare_host() {
     return replace_file(paths_.definition(), json::serialize(to_json(definition_)));
 }
 
-void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> done) {
+void QemuGuest::launched(Launch how, Result<Output> output, Callback<Done> done) {
     launching_ = false;
     const Error destroyed =
         fail("starting QEMU for guest " + definition_.name, "", "it was destroyed meanwhile");
@@ -63,13 +66,13 @@ void QemuGuest::launched(bool incoming, Result<Output> output, Callback<Done> do
         return done(destroyed);
     }
     // Something that failed on the way is taken back before it is told.
-    Callback<Done> end = [self = shared_from_this(), incoming, destroyed,
+    Callback<Done> end = [self = shared_from_this(), how, destroyed, was = state_,
                           done](Result<Done> result) {
-        if (result && self->state_ != GuestState::starting) result = destroyed;
+        if (result && self->state_ != was) result = destroyed;
         if (!result) {
             return self->destroy([e = result.error(), done](Result<Done>) { done(e); });
         }
-        if (!incoming) self->set_state(GuestState::running);
+        if (how == Launch::boot) self->set_state(GuestState::running);
         done(Done{});
     };
     if (!output) return end(output.error());
@@ -195,12 +198,29 @@ void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
     if (status == "running") {
         set_state(GuestState::running);
         mark_frozen(false);
+        mark_moving(false);
         return done(Done{});
     }
     if (status == "inmigrate" || status == "prelaunch") {
         log_warning("guest " + definition_.name +
                     " was being restored when its bridge ended: it goes");
         return destroy(std::move(done));
+    }
+    if (status == "finish-migrate") {  // about to be the one or the other
+        return await_status({"running", "postmigrate"},
+                            [self = shared_from_this(), done](Result<std::string> settled) {
+                                if (!settled) return done(settled.error());
+                                self->settle_adopted(*settled, done);
+                            });
+    }
+    if (access(paths_.moving().c_str(), F_OK) == 0) {
+        const bool sent = status == "postmigrate";
+        log_warning("guest " + definition_.name + " was on its way " + (sent ? "from" : "to") +
+                    " this host when its bridge ended: it waits for the coordinator's word");
+        // Another host learns of its address when it runs here.
+        incoming_ = true;
+        set_state(sent ? GuestState::moved : GuestState::arrived);
+        return done(Done{});
     }
     set_state(GuestState::paused);
     if (access(paths_.frozen().c_str(), F_OK) != 0) return done(Done{});  // restored, and waits

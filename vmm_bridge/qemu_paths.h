@@ -16,6 +16,8 @@ struct QemuPaths {
     std::string definition() const { return base + ".definition"; }  // it runs with
     std::string frozen() const { return base + ".frozen"; }  // there while a line holds it still
 
+    std::string moving() const { return base + ".moving"; }  // there while it is sent or arrives
+
     std::string base;
 };
 

@@ -10,10 +10,11 @@ constexpr const char* kStreamName = "grl-restore";
 constexpr Milliseconds kLoadLimit{600'000};
 
 struct Load : std::enable_shared_from_this<Load> {
-    Load(std::shared_ptr<QemuGuest> g, Callback<Done> d)
-        : guest(std::move(g)), done(std::move(d)), deadline(guest->io(), kLoadLimit) {}
+    Load(std::shared_ptr<QemuGuest> g, GuestState l, Callback<Done> d)
+        : guest(std::move(g)), loaded(l), done(std::move(d)), deadline(guest->io(), kLoadLimit) {}
 
     std::shared_ptr<QemuGuest> guest;
+    GuestState loaded;
     Callback<Done> done;
     asio::steady_timer deadline;
     bool ended = false;
@@ -41,7 +42,7 @@ struct Load : std::enable_shared_from_this<Load> {
             guest->await_status({"paused", "postmigrate"},
                                 [self = shared_from_this()](Result<std::string> paused) {
                                     if (!paused) return self->end(paused.error());
-                                    self->guest->set_state(GuestState::paused);
+                                    self->guest->set_state(self->loaded);
                                     self->end(Done{});
                                 });
         }
@@ -60,8 +61,9 @@ struct Load : std::enable_shared_from_this<Load> {
 
 }  // namespace
 
-void load_qemu(const std::shared_ptr<QemuGuest>& guest, Fd stream, Callback<Done> done) {
-    std::make_shared<Load>(guest, std::move(done))->start(std::move(stream));
+void load_qemu(const std::shared_ptr<QemuGuest>& guest, Fd stream, GuestState loaded,
+               Callback<Done> done) {
+    std::make_shared<Load>(guest, loaded, std::move(done))->start(std::move(stream));
 }
 
 }  // namespace grl::bridge

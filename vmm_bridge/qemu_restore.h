@@ -1,4 +1,5 @@
-// Loads a guest's state into a QEMU that was launched to wait for it; it stays paused.
+// Loads a guest's state into a QEMU that was launched to wait for it; it stays paused, and
+// is `loaded` then: paused or arrived.
 //
 //     sent ── MIGRATION completed, status paused ──► loaded
 //       └── failed, monitor or process gone, deadline ──► error
@@ -12,6 +13,7 @@
 
 namespace grl::bridge {
 
-void load_qemu(const std::shared_ptr<QemuGuest>& guest, Fd stream, Callback<Done> done);
+void load_qemu(const std::shared_ptr<QemuGuest>& guest, Fd stream, GuestState loaded,
+               Callback<Done> done);
 
 }  // namespace grl::bridge

@@ -8,21 +8,11 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::array kRequests = std::to_array<std::string_view>({
-    Heartbeat::kType,
-    StartGuest::kType,
-    DestroyGuests::kType,
-    RestoreGuests::kType,
-    ResumeGuests::kType,
-    PrepareLine::kType,
-    FreezeLine::kType,
-    CaptureLine::kType,
-    ResumeLine::kType,
-    AbortLine::kType,
-    CommitLine::kType,
-    ListLines::kType,
-    VerifyLine::kType,
-    DeleteLine::kType,
-    SweepLines::kType,
+    Heartbeat::kType,    StartGuest::kType,  DestroyGuests::kType, RestoreGuests::kType,
+    ResumeGuests::kType, PrepareLine::kType, FreezeLine::kType,    CaptureLine::kType,
+    ResumeLine::kType,   AbortLine::kType,   CommitLine::kType,    ReceiveGuest::kType,
+    SendGuest::kType,    SwitchGuest::kType, AwaitGuest::kType,    DropMove::kType,
+    ListLines::kType,    VerifyLine::kType,  DeleteLine::kType,    SweepLines::kType,
 });
 
 struct Event {
@@ -40,8 +30,8 @@ constexpr Event event() {
             }};
 }
 
-constexpr std::array kEvents = {event<Inventory>(), event<GuestDied>(), event<LineProgress>(),
-                                event<GuestDurable>(), event<GuestFailed>()};
+constexpr std::array kEvents = {event<Inventory>(),    event<GuestDied>(),   event<LineProgress>(),
+                                event<GuestDurable>(), event<GuestFailed>(), event<MoveProgress>()};
 
 }  // namespace
 

@@ -33,4 +33,9 @@ Result<StreamPair> open_stream_pair() {
     return pair;
 }
 
+void narrow(const Fd& end) {
+    const int least = 4096;  // the kernel raises it to what it can do with
+    setsockopt(end.get(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+}
+
 }  // namespace grl::bridge

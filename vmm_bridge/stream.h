@@ -15,4 +15,7 @@ struct StreamPair {
 
 Result<StreamPair> open_stream_pair();
 
+// From now on whoever writes to this end is held up as soon as its peer stops reading.
+void narrow(const Fd& end);
+
 }  // namespace grl::bridge

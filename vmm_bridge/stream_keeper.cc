@@ -2,15 +2,14 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "grl/log.h"
+#include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/privileges.h"
 
 namespace grl::bridge {
@@ -19,30 +18,11 @@ namespace {
 
 constexpr std::size_t kDrainStep = 1U << 20;
 
-union Control {  // aligned as a control message must be
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
 // False when the bridge is gone.
 bool receive(int control, std::vector<Fd>& streams) {
-    char byte = 0;
-    iovec part{&byte, 1};
-    Control words{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = words.bytes;
-    message.msg_controllen = sizeof words;
-    const ssize_t n = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
-    if (n < 0) return errno == EINTR;
-    if (n == 0) return false;
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_RIGHTS) {
-        int fd = -1;
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
-        streams.emplace_back(fd);
-    }
+    Result<std::optional<Passed>> passed = take_fd(control);
+    if (!passed || !*passed) return false;
+    if ((*passed)->fd) streams.push_back(std::move((*passed)->fd));
     return true;
 }
 
@@ -94,13 +74,9 @@ void drain(std::vector<Fd>& streams) {
 }  // namespace
 
 Result<StreamKeeper> StreamKeeper::start(const std::string& user) {
-    int ends[2];
-    // Packets: each carries one descriptor.
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        return fail("starting the stream keeper", "", errno_text(errno));
-    }
-    Fd ours(ends[0]);
-    Fd its(ends[1]);
+    Result<std::pair<Fd, Fd>> ends = open_passing_pair();
+    if (!ends) return ends.error();
+    auto [ours, its] = std::move(*ends);
     const pid_t child = fork();
     if (child < 0) return fail("starting the stream keeper", "", errno_text(errno));
     if (child == 0) {
@@ -111,21 +87,8 @@ Result<StreamKeeper> StreamKeeper::start(const std::string& user) {
 }
 
 void StreamKeeper::keep(int stream) {
-    char byte = 0;
-    iovec part{&byte, 1};
-    Control words{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = words.bytes;
-    message.msg_controllen = sizeof words;
-    words.header.cmsg_level = SOL_SOCKET;
-    words.header.cmsg_type = SCM_RIGHTS;
-    words.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&words.header), &stream, sizeof stream);
-    if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-        log_warning("the stream keeper does not take a stream: " + errno_text(errno));
-    }
+    Result<void> passed = pass_fd(control_.get(), stream, "stream");
+    if (!passed) log_warning("the stream keeper: " + passed.error().text());
 }
 
 }  // namespace grl::bridge

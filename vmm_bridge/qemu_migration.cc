@@ -1,0 +1,130 @@
+#include "vmm_bridge/qemu_migration.h"
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr const char* kStreamName = "grl-move";
+constexpr Milliseconds kMoveLimit{3'600'000};  // the coordinator's own deadline is shorter
+constexpr Milliseconds kSettleLimit{10'000};
+constexpr std::uint64_t kFast = 1ULL << 40;         // bytes a second: as fast as we read
+constexpr int kShortest = 1, kLongest = 2'000'000;  // ms of downtime
+constexpr int kFirstOfTheRest = 2;                  // pass
+
+std::uint64_t number_in(const json::object& object, const char* key) {
+    const json::value* value = object.if_contains(key);
+    return value && value->is_number() ? value->to_number<std::uint64_t>() : 0;
+}
+
+}  // namespace
+
+QemuMigration::QemuMigration(std::shared_ptr<QemuGuest> guest, MigrateOut events)
+    : guest_(std::move(guest)), events_(std::move(events)), deadline_(guest_->io()) {}
+
+Error QemuMigration::error(const std::string& why) const {
+    return fail("sending guest " + guest_->definition().name, "", why);
+}
+
+void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
+    auto self = shared_from_this();
+    guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
+    guest_->mark_moving(true);
+    deadline_.expires_after(kMoveLimit);
+    deadline_.async_wait([self](boost::system::error_code ec) {
+        if (!ec) self->end(self->error("QEMU did not send it in time"));
+    });
+    auto good = [self](Result<json::value> reply) {
+        if (!reply) self->end(reply.error());
+    };
+    guest_->command(
+        "migrate-set-parameters",
+        {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast}, {"downtime-limit", kShortest}},
+        good);
+    guest_->command("getfd", {{"fdname", kStreamName}}, good, std::move(stream));
+    guest_->command("migrate", {{"uri", std::string("fd:") + kStreamName}}, good);
+}
+
+void QemuMigration::on_event(const Result<QmpEvent>& event) {
+    if (!event) return end(event.error());
+    if (event->name == "MIGRATION_PASS") {
+        if (number_in(event->data, "pass") == kFirstOfTheRest && events_.copied) events_.copied();
+    } else if (event->name == "STOP") {
+        if (events_.stopped) events_.stopped();
+    } else if (event->name == "MIGRATION") {
+        const std::string status = text_in(event->data, "status");
+        if (status == "completed") return completed();
+        if (status == "failed" || status == "cancelled") return failed(status);
+    }
+}
+
+// QEMU says completed before it enters "postmigrate", and a guest that is let run in between makes
+// it abort.
+void QemuMigration::completed() {
+    guest_->await_status({"postmigrate"}, [self = shared_from_this()](Result<std::string> status) {
+        if (self->ended_) return;
+        if (!status) return self->end(status.error());
+        self->guest_->set_state(GuestState::moved);
+        self->end(self->guest_->stopped_at_ns());
+    });
+}
+
+void QemuMigration::failed(const std::string& status) {
+    if (cancelling_) return end(error("cancelled"));
+    guest_->command("query-migrate", {},
+                    [self = shared_from_this(), status](Result<json::value> reply) {
+                        std::string why = "QEMU's migration has " + status;
+                        const std::string more = reply ? text_in(*reply, "error-desc") : "";
+                        self->end(self->error(more.empty() ? why : why + ": " + more));
+                    });
+}
+
+void QemuMigration::end(Result<std::int64_t> outcome) {
+    if (std::exchange(ended_, true)) return;
+    auto self = shared_from_this();
+    deadline_.cancel();
+    guest_->watch({});
+    // A capture wants it as fast as it goes.
+    guest_->command("migrate-set-parameters", {{"max-bandwidth", kFast}},
+                    [](Result<json::value>) {});
+    auto events = std::exchange(events_, {});
+    if (events.finished) events.finished(std::move(outcome));
+    if (cancelling_) cancelling_->finish(Done{});
+}
+
+void QemuMigration::cancel(Callback<Done> done) {
+    if (ended_) return done(Done{});
+    if (!cancelling_) cancelling_.emplace();
+    if (!cancelling_->join(std::move(done))) return;
+    auto self = shared_from_this();
+    deadline_.expires_after(kSettleLimit);
+    deadline_.async_wait([self](boost::system::error_code ec) {
+        if (!ec) self->end(self->error("it was cancelled, but QEMU did not settle"));
+    });
+    guest_->command("migrate_cancel", {}, [self](Result<json::value> reply) {
+        if (!reply) self->end(reply.error());
+    });
+}
+
+void QemuMigration::converge(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done) {
+    guest->command("migrate-set-parameters",
+                   {{"max-bandwidth", kFast}, {"downtime-limit", kLongest}},
+                   [done = std::move(done)](Result<json::value> reply) {
+                       if (!reply) return done(reply.error());
+                       done(Done{});
+                   });
+}
+
+void QemuMigration::ask(const std::shared_ptr<QemuGuest>& guest, Callback<MigrationFacts> done) {
+    guest->command("query-migrate", {}, [done = std::move(done)](Result<json::value> reply) {
+        if (!reply) return done(reply.error());
+        const json::value* ram =
+            reply->is_object() ? reply->get_object().if_contains("ram") : nullptr;
+        if (!ram || !ram->is_object()) return done(MigrationFacts{});
+        const json::object& r = ram->get_object();
+        done(MigrationFacts{number_in(r, "remaining"),
+                            number_in(r, "dirty-pages-rate") * number_in(r, "page-size"),
+                            static_cast<std::uint32_t>(number_in(r, "dirty-sync-count"))});
+    });
+}
+
+}  // namespace grl::bridge

@@ -1,0 +1,86 @@
+#include "vmm_bridge/stream_pump.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/write.hpp>
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr std::size_t kStep = 256U << 10;  // bytes
+
+int family_of(const Fd& socket) {
+    sockaddr_storage name{};
+    socklen_t size = sizeof name;
+    getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size);
+    return name.ss_family;
+}
+
+Stream stream_of(asio::io_context& io, Fd socket) {
+    const int family = family_of(socket);
+    return Stream(io, asio::generic::stream_protocol(family, 0), socket.release());
+}
+
+}  // namespace
+
+StreamPump::StreamPump(asio::io_context& io, Fd vmm, Fd network, Callback<Done> ended)
+    : vmm_(stream_of(io, std::move(vmm))),
+      network_(stream_of(io, std::move(network))),
+      ended_(std::move(ended)),
+      buffer_(kStep) {}
+
+void StreamPump::hold() {
+    held_ = true;
+    boost::system::error_code ignored;
+    vmm_.cancel(ignored);  // a read that waits would take one step more
+}
+
+void StreamPump::go_on() {
+    held_ = false;
+    next();
+}
+
+void StreamPump::next() {
+    if (held_ || waiting_ || !ended_) return;
+    waiting_ = true;
+    auto self = shared_from_this();
+    vmm_.async_read_some(
+        asio::buffer(buffer_), [self](boost::system::error_code ec, std::size_t n) {
+            self->waiting_ = false;
+            if (!self->ended_) return;
+            if (ec == asio::error::operation_aborted) return self->next();
+            if (ec == asio::error::eof) return self->end(Done{});
+            if (ec) return self->end(fail("sending a guest", "", "its VMM: " + ec.message()));
+            // What was read is sent, also when a hold has come meanwhile: it is of before it.
+            self->waiting_ = true;
+            asio::async_write(self->network_, asio::buffer(self->buffer_.data(), n),
+                              [self, n](boost::system::error_code error, std::size_t) {
+                                  self->waiting_ = false;
+                                  if (!self->ended_) return;
+                                  if (error) {
+                                      return self->end(fail("sending a guest", "",
+                                                            "the other host: " + error.message(),
+                                                            ErrorKind::unreachable));
+                                  }
+                                  self->bytes_ += n;
+                                  self->next();
+                              });
+        });
+}
+
+void StreamPump::end(Result<Done> outcome) {
+    auto ended = std::exchange(ended_, nullptr);
+    close();
+    ended(std::move(outcome));
+}
+
+void StreamPump::close() {
+    ended_ = nullptr;
+    boost::system::error_code ignored;
+    network_.shutdown(asio::socket_base::shutdown_send, ignored);
+    network_.close(ignored);
+    vmm_.close(ignored);
+}
+
+}  // namespace grl::bridge

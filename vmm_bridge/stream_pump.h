@@ -1,0 +1,45 @@
+// Carries a guest's state from its VMM to another host, and holds it back when told to.
+//
+//     flowing ◄── hold, go_on ──► held       flowing ── the VMM's end ──► ended
+//     any ── the network's error, close ──► ended (the VMM's next write fails)
+//
+// Threads: the io_context's, which the VMM's events come on, too: what comes behind an event is
+// held back. Ownership: shared. The bytes are nobody's here but the VMM's: none is looked at.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "grl/channel.h"
+#include "grl/file.h"
+#include "vmm_bridge/async.h"
+
+namespace grl::bridge {
+
+class StreamPump : public std::enable_shared_from_this<StreamPump> {
+  public:
+    // `vmm` is a unix socket, `network` a TCP one. `ended` comes once, unless close() comes first.
+    StreamPump(asio::io_context& io, Fd vmm, Fd network, Callback<Done> ended);
+
+    void start() { next(); }
+    void hold();
+    void go_on();
+    void close();
+
+    std::uint64_t bytes() const { return bytes_; }  // given to the network
+
+  private:
+    void next();
+    void end(Result<Done> outcome);
+
+    Stream vmm_;
+    Stream network_;
+    Callback<Done> ended_;
+    std::vector<char> buffer_;
+    std::uint64_t bytes_ = 0;
+    bool held_ = false;
+    bool waiting_ = false;  // for bytes, or for the network to take them
+};
+
+}  // namespace grl::bridge
