@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS lines(job INTEGER NOT NULL, line INTEGER NOT NULL,
                                  manifest TEXT NOT NULL, report TEXT NOT NULL,
                                  PRIMARY KEY(job, line));
 CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS closed_hosts(host TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, report TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS history(at_ns INTEGER NOT NULL, job INTEGER NOT NULL,
                                    kind TEXT NOT NULL, body TEXT NOT NULL);
 )";
@@ -313,6 +315,46 @@ Result<void> Catalog::add_history(std::uint32_t job, const std::string& kind, st
         .bind(kind)
         .bind(json::serialize(body))
         .done();
+}
+
+Result<void> Catalog::put_move(const MoveReport& report, std::uint32_t keep) {
+    Result<void> put = Statement(*db_, "INSERT OR REPLACE INTO moves VALUES(?, ?)")
+                           .bind(report.move)
+                           .bind(json::serialize(to_json(report)))
+                           .done();
+    if (!put) return put;
+    return Statement(*db_, "DELETE FROM moves WHERE move + ? <= ?")
+        .bind(keep)
+        .bind(report.move)
+        .done();
+}
+
+Result<std::vector<MoveReport>> Catalog::moves(std::uint32_t count) {
+    Statement s(*db_, "SELECT report FROM moves ORDER BY move DESC LIMIT ?");
+    s.bind(count ? static_cast<std::int64_t>(count) : -1);
+    std::vector<MoveReport> moves;
+    while (s.row()) {
+        auto report = read_text<MoveReport>(s.text(0), "a move's report");
+        if (!report) return report.error();
+        moves.insert(moves.begin(), std::move(*report));
+    }
+    if (auto r = s.done(); !r) return r.error();
+    return moves;
+}
+
+Result<void> Catalog::put_closed(const std::string& host, bool closed) {
+    return Statement(*db_, closed ? "INSERT OR REPLACE INTO closed_hosts VALUES(?)"
+                                  : "DELETE FROM closed_hosts WHERE host = ?")
+        .bind(host)
+        .done();
+}
+
+Result<std::vector<std::string>> Catalog::closed() {
+    Statement s(*db_, "SELECT host FROM closed_hosts");
+    std::vector<std::string> hosts;
+    while (s.row()) hosts.push_back(s.text(0));
+    if (auto r = s.done(); !r) return r.error();
+    return hosts;
 }
 
 LineReport report_of(const Manifest& m) {

@@ -64,6 +64,15 @@ class Catalog {
     Result<void> add_history(std::uint32_t job, const std::string& kind, std::int64_t at_ns,
                              const json::value& body);
 
+    // Moves of guests count by themselves; the last `keep` reports stay.
+    Result<std::uint32_t> take_move() { return take_line(0); }
+    Result<void> put_move(const MoveReport& report, std::uint32_t keep);
+    Result<std::vector<MoveReport>> moves(std::uint32_t count);  // the last so many; 0: all
+
+    // Hosts to which no guest moves.
+    Result<void> put_closed(const std::string& host, bool closed);
+    Result<std::vector<std::string>> closed();
+
   private:
     static constexpr int kAbortedKept = 16;
     explicit Catalog(std::unique_ptr<Database> db) : db_(std::move(db)) {}

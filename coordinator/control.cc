@@ -30,19 +30,21 @@ std::optional<Question> read(const json::object& body,
 
 }  // namespace
 
-Control::Control(Parts parts, Lines& lines, Restores& restores)
-    : parts_(parts), lines_(lines), restores_(restores), beat_(parts.io) {
+Control::Control(Parts parts, Lines& lines, Restores& restores, Moves& moves)
+    : parts_(parts), lines_(lines), restores_(restores), moves_(moves), beat_(parts.io) {
     beat();
 }
 
 const std::map<std::string, Control::Verb>& Control::verbs() {
     static const std::map<std::string, Verb> table = {
-        {StatusQuery::kType, &Control::status}, {CheckpointJob::kType, &Control::checkpoint},
-        {ListQuery::kType, &Control::list},     {ShowQuery::kType, &Control::show},
-        {RestoreJob::kType, &Control::restore}, {VerifyQuery::kType, &Control::verify},
-        {DeleteQuery::kType, &Control::remove}, {StartQuery::kType, &Control::start},
-        {StopQuery::kType, &Control::stop},     {HoldJob::kType, &Control::hold},
-        {LetGoJob::kType, &Control::let_go},
+        {StatusQuery::kType, &Control::status},     {CheckpointJob::kType, &Control::checkpoint},
+        {ListQuery::kType, &Control::list},         {ShowQuery::kType, &Control::show},
+        {RestoreJob::kType, &Control::restore},     {VerifyQuery::kType, &Control::verify},
+        {DeleteQuery::kType, &Control::remove},     {StartQuery::kType, &Control::start},
+        {StopQuery::kType, &Control::stop},         {HoldJob::kType, &Control::hold},
+        {LetGoJob::kType, &Control::let_go},        {MoveQuery::kType, &Control::migrate},
+        {EvacuateQuery::kType, &Control::evacuate}, {ReopenQuery::kType, &Control::reopen},
+        {HistoryQuery::kType, &Control::history},
     };
     return table;
 }
@@ -268,6 +270,55 @@ void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
     here.front()->channel->request<Done>(
         DestroyGuests{{question->guest}}, Milliseconds(parts_.config.deadlines.fence_ms),
         [asker](const Result<Done>& done) { asker->result(done); });
+}
+
+// ---- moves ----
+
+void Control::migrate(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<MoveQuery>(body, asker);
+    if (!question) return;
+    if (peer.uid != 0) {
+        return asker->error(denied("moving guest " + question->guest, "only root may"));
+    }
+    moves_.move(question->guest, question->host, "grlctl",
+                {[asker](const MoveReport& report) { asker->progress(report); },
+                 [asker](const Result<MoveReport>& outcome) {
+                     if (outcome && outcome->line.phase != Phase::done) {
+                         return asker->error(fail("moving guest " + outcome->guest, "",
+                                                  "it stays: " + outcome->line.reason));
+                     }
+                     asker->result(outcome);
+                 }});
+}
+
+void Control::evacuate(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<EvacuateQuery>(body, asker);
+    if (!question) return;
+    const std::string& host = question->host;
+    if (peer.uid != 0) return asker->error(denied("evacuating host " + host, "only root may"));
+    moves_.evacuate(
+        host, "evacuation of " + host,
+        [asker](const MoveReport& report) { asker->progress(report); },
+        [asker](const Result<MoveReports>& outcome) { asker->result(outcome); });
+}
+
+void Control::reopen(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<ReopenQuery>(body, asker);
+    if (!question) return;
+    if (peer.uid != 0) {
+        return asker->error(denied("opening host " + question->host, "only root may"));
+    }
+    moves_.reopen(question->host, [asker](const Result<Done>& done) { asker->result(done); });
+}
+
+void Control::history(const Peer&, const json::object& body, Asker asker) {
+    auto question = read<HistoryQuery>(body, asker);
+    if (!question) return;
+    parts_.store.run([count = question->count](Catalog& c) { return c.moves(count); },
+                     [asker](const Result<std::vector<MoveReport>>& moves) {
+                         if (!moves) return asker->error(moves.error());
+                         asker->reply(MoveReports{*moves});
+                     });
 }
 
 }  // namespace grl::coordinator

@@ -8,14 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/lines.h"
+#include "coordinator/moves.h"
 #include "coordinator/restores.h"
 
 namespace grl::coordinator {
 
 class Control {
   public:
-    Control(Parts parts, Lines& lines, Restores& restores);
+    Control(Parts parts, Lines& lines, Restores& restores, Moves& moves);
     void accept(std::shared_ptr<Channel> channel, const Peer& peer);
 
   private:
@@ -35,6 +35,10 @@ class Control {
     void remove(const Peer& peer, const json::object& body, Asker asker);
     void start(const Peer& peer, const json::object& body, Asker asker);
     void stop(const Peer& peer, const json::object& body, Asker asker);
+    void migrate(const Peer& peer, const json::object& body, Asker asker);
+    void evacuate(const Peer& peer, const json::object& body, Asker asker);
+    void reopen(const Peer& peer, const json::object& body, Asker asker);
+    void history(const Peer& peer, const json::object& body, Asker asker);
 
     // The line's manifest, if the peer may touch it; then the bridge that is to do it.
     void with_line(const Peer& peer, LineId id, Asker asker,
@@ -46,6 +50,7 @@ class Control {
     Parts parts_;
     Lines& lines_;
     Restores& restores_;
+    Moves& moves_;
     std::vector<std::weak_ptr<Channel::Responder>> waiting_;
     asio::steady_timer beat_;
 };

@@ -34,8 +34,10 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_},
       lines_(parts_),
       restores_(parts_, lines_),
+      moves_(parts_, lines_),
+      drains_(parts_, moves_),
       masters_(parts_, lines_, restores_),
-      control_(parts_, lines_, restores_),
+      control_(parts_, lines_, restores_, moves_),
       bridge_uid_(uid_of(config_.coordinator.bridge_user)),
       stopping_(io) {
     watch_hosts();
@@ -95,8 +97,12 @@ void Coordinator::watch_hosts() {
     handlers.connected = [this](const Host& host) {
         note_places(host);
         sweep_.host_connected(host);
+        moves_.settle();
     };
-    handlers.changed = [this](const Host& host) { note_places(host); };
+    handlers.changed = [this](const Host& host) {
+        note_places(host);
+        moves_.settle();
+    };
     handlers.away = [this](const Host& host, const Error& why) {
         for (const auto& run : lines_.all()) run->bridge_away(host.name, why.why);
         const auto restores = restores_.all();
@@ -109,6 +115,9 @@ void Coordinator::watch_hosts() {
     };
     handlers.line_progress = [this](const Host&, const LineProgress& progress) {
         if (auto run = lines_.of(progress.id.job)) run->image_progress(progress);
+    };
+    handlers.move_progress = [this](const Host&, const MoveProgress& progress) {
+        if (auto run = lines_.of_move(progress.move)) run->move_progress(progress);
     };
     handlers.guest_durable = [this](const Host&, const GuestDurable& durable) {
         if (auto run = lines_.of(durable.id.job)) run->image_durable(durable);
@@ -123,7 +132,10 @@ void Coordinator::watch_hosts() {
 // On disk, as a host may be lost while the coordinator is away, too.
 void Coordinator::note_places(const Host& host) {
     for (const GuestInfo& g : host.inventory.guests) {
-        if (g.state == GuestState::absent || g.state == GuestState::lost) continue;
+        if (g.state != GuestState::running && g.state != GuestState::paused &&
+            g.state != GuestState::starting) {
+            continue;
+        }
         if (std::exchange(places_[g.name], host.name) == host.name) continue;
         store_.note(
             [guest = g.name, name = host.name](Catalog& c) { return c.put_place(guest, name); });

@@ -11,8 +11,10 @@
 #include <string>
 
 #include "coordinator/control.h"
+#include "coordinator/drain_watch.h"
 #include "coordinator/lines.h"
 #include "coordinator/masters.h"
+#include "coordinator/moves.h"
 #include "coordinator/restores.h"
 
 namespace grl::coordinator {
@@ -36,6 +38,7 @@ class Coordinator {
     Steps& steps() { return steps_; }
     Lines& lines() { return lines_; }
     Restores& restores() { return restores_; }
+    Moves& moves() { return moves_; }
 
   private:
     void watch_hosts();
@@ -53,6 +56,8 @@ class Coordinator {
     Parts parts_;
     Lines lines_;
     Restores restores_;
+    Moves moves_;
+    DrainWatch drains_;
     Masters masters_;
     Control control_;
     std::uint32_t bridge_uid_;

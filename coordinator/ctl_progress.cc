@@ -74,6 +74,32 @@ void ProgressView::show(const RestoreReport& r) {
     draw(lines);
 }
 
+// Time left: what is left at the rate so far, less what the guest writes meanwhile.
+void ProgressView::show(const MoveReport& r) {
+    const std::string subject =
+        "move " + std::to_string(r.move) + ": guest " + r.guest + " from " + r.from + " to " + r.to;
+    if (!terminal_) return plain(subject, name_of(r.line.phase));
+    moves_[r.move] = r;
+    Table table({"GUEST", "FROM", "TO", "PHASE", ">SENT", ">MiB/s", ">LEFT", ">WRITES MiB/s",
+                 ">PASS", ">TIME LEFT"});
+    for (const auto& [number, m] : moves_) {
+        const double s = m.total_ms / 1000;
+        const double rate = s > 0 ? static_cast<double>(m.sent_bytes) / s : 0;
+        const double gain = rate - static_cast<double>(m.dirty_bytes_s);
+        const bool copies = m.line.phase == Phase::precopy;
+        const double left_ms = static_cast<double>(m.left_bytes) / gain * 1000;
+        table.add({m.guest, m.from, m.to, name_of(m.line.phase), bytes_text(m.sent_bytes),
+                   rate_text(m.sent_bytes, static_cast<std::int64_t>(m.total_ms * 1e6)),
+                   copies ? bytes_text(m.left_bytes) : "",
+                   copies ? rate_text(m.dirty_bytes_s, 1'000'000'000) : "",
+                   m.passes ? std::to_string(m.passes) : "",
+                   copies && gain > 0 ? duration_text(left_ms) : ""});
+    }
+    std::vector<std::string> lines;
+    add_lines(lines, table.text());
+    draw(lines);
+}
+
 // A line that wraps would spoil the count of what is to be redrawn.
 void ProgressView::draw(const std::vector<std::string>& lines) {
     const std::size_t width = terminal_width() - 1;

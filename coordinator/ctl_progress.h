@@ -2,6 +2,7 @@
 // one plain line for each phase that begins.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ class ProgressView {
     explicit ProgressView(bool terminal) : terminal_(terminal) {}
     void show(const LineReport& report);
     void show(const RestoreReport& report);
-    void clear();  // what was drawn goes; before the final words
+    void show(const MoveReport& report);  // of several, too: each has a row
+    void clear();                         // what was drawn goes; before the final words
 
   private:
     void draw(const std::vector<std::string>& lines);
@@ -24,6 +26,7 @@ class ProgressView {
     bool terminal_;
     std::size_t drawn_ = 0;
     std::string last_phase_;
+    std::map<std::uint32_t, MoveReport> moves_;
 };
 
 }  // namespace grl::coordinator

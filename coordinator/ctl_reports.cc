@@ -202,4 +202,45 @@ std::string verify_text(LineId id, const VerifiedLine& verified) {
            table.text();
 }
 
+std::string move_text(const MoveReport& r) {
+    std::string out = "guest " + r.guest + " runs on " + r.to + ", it came from " + r.from + "\n";
+    out += "total     " + duration_text(r.total_ms) + ", " + bytes_text(r.sent_bytes) + " sent\n";
+    out += "downtime  " + ms_text(r.downtime_ms) + " ms\n";
+    if (r.drained) out += "drain     " + ms_text(r.line.drain_ms) + " ms\n";
+    out += proof_text(r.line.proof);
+    if (!r.drained && r.line.job != 0) out += "no silence of job " + std::to_string(r.line.job);
+    if (!r.drained && r.line.job == 0) out += "no protected job runs on it";
+    if (!r.drained) out += (r.note.empty() ? "" : ": " + r.note) + "\n";
+    return out + "\n" + phases_text(r.line.phases);
+}
+
+std::string evacuation_text(const std::string& host, const MoveReports& reports) {
+    std::string out = "host " + host + " is empty, and closed until: grlctl reopen " + host + "\n";
+    for (const MoveReport& r : reports.moves) {
+        out +=
+            "  " + r.guest + " runs on " + r.to + ", downtime " + ms_text(r.downtime_ms) + " ms\n";
+    }
+    return out;
+}
+
+std::string history_text(const MoveReports& reports) {
+    Table table({">MOVE", "GUEST", "FROM", "TO", "STATE", "BEGAN", ">JOB", ">COPY MS", ">DRAIN MS",
+                 ">DOWNTIME MS", ">TOTAL MS", ">SENT", "CAUSE", "REASON"});
+    for (const MoveReport& r : reports.moves) {
+        double copy_ms = 0;
+        for (const PhaseTime& p : r.line.phases) {
+            if (p.phase == Phase::precopy) copy_ms += p.ms;
+        }
+        const std::string state = r.line.phase != Phase::done ? name_of(r.line.phase)
+                                  : r.drained                 ? "moved in silence"
+                                                              : "moved";
+        table.add({std::to_string(r.move), r.guest, r.from, r.to, state,
+                   time_text(r.line.requested_at_ns), r.line.job ? std::to_string(r.line.job) : "",
+                   ms_or_none(copy_ms), r.drained ? ms_or_none(r.line.drain_ms) : "",
+                   ms_or_none(r.downtime_ms), ms_or_none(r.total_ms), bytes_or_none(r.sent_bytes),
+                   r.cause, r.line.reason.empty() ? r.note : r.line.reason});
+    }
+    return table.empty() ? "no moves\n" : table.text();
+}
+
 }  // namespace grl::coordinator

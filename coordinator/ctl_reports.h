@@ -17,4 +17,8 @@ std::string rehearsal_text(const LineReport& report);  // in one line
 std::string restore_text(const RestoreReport& report);
 std::string verify_text(LineId id, const VerifiedLine& verified);
 
+std::string move_text(const MoveReport& report);
+std::string evacuation_text(const std::string& host, const MoveReports& reports);
+std::string history_text(const MoveReports& reports);
+
 }  // namespace grl::coordinator

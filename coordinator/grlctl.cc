@@ -66,8 +66,11 @@ Result<int> answer(const Words& words, const Question& question, Text text) {
     if (!words.as_json) {
         progress = [&view](const json::object& news) {
             if constexpr (std::is_same_v<Answer, LineReport> ||
-                          std::is_same_v<Answer, RestoreReport>) {
+                          std::is_same_v<Answer, RestoreReport> ||
+                          std::is_same_v<Answer, MoveReport>) {
                 if (auto report = from_json<Answer>(news, "progress")) view.show(*report);
+            } else if constexpr (std::is_same_v<Answer, MoveReports>) {
+                if (auto report = from_json<MoveReport>(news, "progress")) view.show(*report);
             } else if constexpr (std::is_same_v<Answer, HeldJob>) {
                 if (auto report = from_json<LineReport>(news, "progress")) view.show(*report);
             }
@@ -203,6 +206,33 @@ Result<int> stop_guest(const Words& w) {
                         [&](const Done&) { return "guest " + w.given[0] + " is stopped\n"; });
 }
 
+Result<int> migrate(const Words& w) {
+    return answer<MoveReport>(w, MoveQuery{w.given[0], w.given.size() > 1 ? w.given[1] : ""},
+                              move_text);
+}
+
+Result<int> evacuate(const Words& w) {
+    return answer<MoveReports>(w, EvacuateQuery{w.given[0]}, [&](const MoveReports& reports) {
+        return evacuation_text(w.given[0], reports);
+    });
+}
+
+Result<int> reopen(const Words& w) {
+    return answer<Done>(w, ReopenQuery{w.given[0]}, [&](const Done&) {
+        return "guests may come to host " + w.given[0] + " again\n";
+    });
+}
+
+Result<int> history(const Words& w) {
+    HistoryQuery question;
+    if (!w.given.empty()) {
+        auto count = number_of(w.given[0], "count");
+        if (!count) return count.error();
+        question.count = *count;
+    }
+    return answer<MoveReports>(w, question, history_text);
+}
+
 struct Verb {
     const char* name;
     const char* arguments;
@@ -223,6 +253,10 @@ constexpr Verb kVerbs[] = {
     {"restore", "JOB", 1, 1, restore, "go back to the last line, or to --line N"},
     {"verify", "JOB/LINE", 1, 1, verify, "read every byte of a line's images"},
     {"delete", "JOB/LINE", 1, 1, remove_line, "remove a line and its images"},
+    {"migrate", "GUEST [HOST]", 1, 2, migrate, "move a guest to another host while its job runs"},
+    {"evacuate", "HOST", 1, 1, evacuate, "move all guests away; none comes until reopen"},
+    {"reopen", "HOST", 1, 1, reopen, "let guests come to a host again"},
+    {"history", "[COUNT]", 0, 1, history, "moves of guests, the latest last"},
     {"start", "GUEST HOST", 2, 2, start_guest, "start a guest"},
     {"stop", "GUEST", 1, 1, stop_guest, "stop a guest at once; what runs in it is lost"},
 };

@@ -14,6 +14,10 @@ bool is_here(GuestState state) {
            state == GuestState::starting;
 }
 
+bool holds_state(GuestState state) {
+    return state != GuestState::absent && state != GuestState::lost;
+}
+
 template <class Message>
 void deliver(const Host& host, const json::object& body,
              const std::function<void(const Host&, const Message&)>& handler) {
@@ -82,6 +86,7 @@ void Hosts::take(const std::string& name, const std::string& type, const json::o
     if (type == LineProgress::kType) return deliver(host, body, handlers_.line_progress);
     if (type == GuestDurable::kType) return deliver(host, body, handlers_.guest_durable);
     if (type == GuestFailed::kType) return deliver(host, body, handlers_.guest_failed);
+    if (type == MoveProgress::kType) return deliver(host, body, handlers_.move_progress);
     if (type != Heartbeat::kType) log_warning("bridge " + name + " sent an unknown " + type);
 }
 
@@ -182,17 +187,26 @@ std::vector<const Host*> Hosts::hosts_of(const std::string& guest) const {
     std::vector<const Host*> list;
     for (const Host* host : connected()) {
         for (const GuestInfo& g : host->inventory.guests) {
-            if (g.name == guest && is_here(g.state)) list.push_back(host);
+            if (g.name == guest && holds_state(g.state)) list.push_back(host);
         }
     }
     return list;
+}
+
+GuestState Hosts::state_on(const Host& host, const std::string& guest) {
+    for (const GuestInfo& g : host.inventory.guests) {
+        if (g.name == guest) return g.state;
+    }
+    return GuestState::absent;
 }
 
 Result<const Host*> Hosts::home_of(const std::string& guest) const {
     auto no = [&](const std::string& why) {
         return fail("finding guest " + guest, "", why, ErrorKind::refused);
     };
-    const auto here = hosts_of(guest);
+    auto here = hosts_of(guest);
+    // What a move has under way is nobody's home.
+    std::erase_if(here, [&](const Host* host) { return !is_here(state_on(*host, guest)); });
     if (here.size() > 1) {
         return no("guest " + guest + " is on " + here[0]->name + " and on " + here[1]->name +
                   ": stop one");
@@ -208,10 +222,9 @@ Result<const Host*> Hosts::home_of(const std::string& guest) const {
         return no(definition_of(guest) ? "guest " + guest + " runs on no connected host"
                                        : guest + " is no guest of a connected host");
     }
-    for (const GuestInfo& g : here[0]->inventory.guests) {
-        if (g.name == guest && g.state != GuestState::running) {
-            return no("guest " + guest + " is " + name_of(g.state) + " on " + here[0]->name);
-        }
+    const GuestState state = state_on(*here[0], guest);
+    if (state != GuestState::running) {
+        return no("guest " + guest + " is " + name_of(state) + " on " + here[0]->name);
     }
     return here[0];
 }

@@ -44,6 +44,7 @@ class Hosts {
         std::function<void(const Host&, const LineProgress&)> line_progress;
         std::function<void(const Host&, const GuestDurable&)> guest_durable;
         std::function<void(const Host&, const GuestFailed&)> guest_failed;
+        std::function<void(const Host&, const MoveProgress&)> move_progress;
     };
 
     Hosts(asio::io_context& io, const Deadlines& deadlines);
@@ -58,8 +59,9 @@ class Hosts {
     const Host* find(const std::string& name) const;
     std::vector<const Host*> connected() const;
 
-    // Connected hosts on which the guest runs or holds its state; more than one is a fault.
+    // Connected hosts on which the guest runs or something of it is: two during a move.
     std::vector<const Host*> hosts_of(const std::string& guest) const;
+    static GuestState state_on(const Host& host, const std::string& guest);
     // The one host on which it runs, or why there is none ("guest g2 is on no connected host").
     Result<const Host*> home_of(const std::string& guest) const;
     // The guest as any connected host defines it; null: it is no known guest.

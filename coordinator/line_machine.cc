@@ -13,10 +13,16 @@ using Row = Transition<S, E>;
 constexpr std::array kStates = {
     LineStateRow{S::request, Phase::request, &Deadlines::prepare_ms},
     LineStateRow{S::prepare, Phase::prepare, &Deadlines::prepare_ms},
+    LineStateRow{S::precopy, Phase::precopy, &Deadlines::precopy_ms},
     LineStateRow{S::drain, Phase::drain, &Deadlines::drain_ms},
     LineStateRow{S::freeze, Phase::silence, &Deadlines::freeze_ms},
     LineStateRow{S::capture, Phase::capture, &Deadlines::capture_ms},
     LineStateRow{S::hold, Phase::hold, nullptr},
+    LineStateRow{S::switchover, Phase::switchover, &Deadlines::switch_ms},
+    LineStateRow{S::give, Phase::switchover, &Deadlines::release_ms},
+    LineStateRow{S::go_on, Phase::release, &Deadlines::release_ms},
+    LineStateRow{S::clear, Phase::commit, &Deadlines::fence_ms},
+    LineStateRow{S::strand, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::release, Phase::release, &Deadlines::release_ms},
     LineStateRow{S::images, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::manifest, Phase::commit, &Deadlines::commit_ms},
@@ -29,6 +35,7 @@ constexpr std::array kStates = {
 
 constexpr std::array kTransitions = {
     Row{S::request, E::admitted, S::prepare},
+    Row{S::request, E::may_move, S::precopy},
     Row{S::request, E::failed, S::aborted},
     Row{S::request, E::timeout, S::aborted},
     Row{S::request, E::cancel, S::aborted},
@@ -41,7 +48,18 @@ constexpr std::array kTransitions = {
     Row{S::prepare, E::image_failed, S::discard},
     Row{S::prepare, E::cancel, S::discard},
 
+    // That a master goes is the end of its job, and none of the guest's move.
+    Row{S::precopy, E::all_copied, S::drain},
+    Row{S::precopy, E::went_ahead, S::switchover},
+    Row{S::precopy, E::failed, S::discard},
+    Row{S::precopy, E::timeout, S::discard},
+    Row{S::precopy, E::bridge_lost, S::discard},
+    Row{S::precopy, E::image_failed, S::discard},
+    Row{S::precopy, E::cancel, S::discard},
+
     Row{S::drain, E::all_silent, S::freeze},
+    Row{S::drain, E::all_quiet, S::switchover},
+    Row{S::drain, E::went_ahead, S::switchover},
     Row{S::drain, E::failed, S::undo},
     Row{S::drain, E::timeout, S::undo},
     Row{S::drain, E::bridge_lost, S::undo},
@@ -71,6 +89,30 @@ constexpr std::array kTransitions = {
     Row{S::hold, E::bridge_lost, S::undo},
     Row{S::hold, E::image_failed, S::undo},
     Row{S::hold, E::cancel, S::undo},
+
+    Row{S::switchover, E::all_arrived, S::give},
+    Row{S::switchover, E::failed, S::undo},
+    Row{S::switchover, E::timeout, S::undo},
+    Row{S::switchover, E::bridge_lost, S::undo},
+    Row{S::switchover, E::image_failed, S::undo},
+    Row{S::switchover, E::cancel, S::undo},
+
+    Row{S::give, E::all_given, S::go_on},
+    Row{S::give, E::failed, S::strand},
+    Row{S::give, E::timeout, S::strand},
+    Row{S::give, E::bridge_lost, S::strand},
+
+    // It runs there: nothing turns that back any more.
+    Row{S::go_on, E::all_released, S::clear},
+    Row{S::go_on, E::failed, S::clear},
+    Row{S::go_on, E::timeout, S::clear},
+    Row{S::clear, E::all_cleared, S::done},
+    Row{S::clear, E::failed, S::done},
+    Row{S::clear, E::timeout, S::done},
+    Row{S::clear, E::bridge_lost, S::done},
+
+    Row{S::strand, E::all_undone, S::aborted},
+    Row{S::strand, E::timeout, S::aborted},
 
     // An image that fails here waits for `images`: the job's release comes first.
     Row{S::release, E::all_released, S::images},

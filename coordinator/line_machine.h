@@ -11,15 +11,25 @@
 // goes from `release` to `done`. A hold goes from `freeze` to `hold`, which ends by someone's word
 // or its limit, on to `release`, and from there to `done`.
 //
+// A move has another middle, and no image:
+//
+//   request ─► precopy ─► drain ─► switchover ─► give ─► go_on ─► clear ─► done
+//                 │ │       │ │       ▲  │         │
+//                 │ └───────┼─┴───────┘  │         ▼
+//                 │         └───► undo ◄─┘      strand ─► aborted
+//                 └► discard ─► aborted ◄─┘
+//
+// switchover is entered without a silence where the VMM has stopped the guest by itself, as so
+// little was left. give is the point of no return: from the word on that it may run there, it is
+// nobody's here. What becomes of a guest whose new host does not answer to that word (strand) is
+// settled when that is known (moves.h).
+//
 // undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
 // discard  the job runs: bridges drop their part of the line
 // erase    a manifest may stand: it goes before the images do
 //
 // Entering `capture` takes all_frozen, the event of every bridge's reply to FreezeLine: no guest
 // runs again before all are stopped. Only manifest_written leads to `done`.
-//
-// Later kinds of lines are further rows, not another machine: a migration has pre-copy after
-// `request` and a switch-over in place of `capture`, and goes from `release` to `done`.
 #pragma once
 
 #include <boost/describe/enum.hpp>
@@ -34,34 +44,48 @@
 namespace grl::coordinator {
 
 enum class LineState {
-    request,   // may the job take a line now? Its number
-    prepare,   // bridges open files while the job runs
-    drain,     // masters bring their ranks to silence
-    freeze,    // bridges stop the guests
-    capture,   // bridges cut the stopped guests
-    hold,      // they stay stopped
-    release,   // bridges resume, masters open the gates
-    images,    // the job runs; images become durable
-    manifest,  // one bridge writes the manifest
+    request,     // may the job take a line now? Its number
+    prepare,     // bridges open files while the job runs
+    precopy,     // of a move: the guest's memory goes over while it runs
+    drain,       // masters bring their ranks to silence
+    freeze,      // bridges stop the guests
+    capture,     // bridges cut the stopped guests
+    hold,        // they stay stopped
+    switchover,  // of a move: stopped here, the rest goes over
+    give,        // it may run there
+    go_on,       // masters open the gates
+    clear,       // what is left of it here goes
+    strand,      // whether it runs there is not known; the others go on
+    release,     // bridges resume, masters open the gates
+    images,      // the job runs; images become durable
+    manifest,    // one bridge writes the manifest
     undo,
     erase,
     discard,
     done,
     aborted,
 };
-BOOST_DESCRIBE_ENUM(LineState, request, prepare, drain, freeze, capture, hold, release, images,
-                    manifest, undo, erase, discard, done, aborted)
+BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold, switchover,
+                    give, go_on, clear, strand, release, images, manifest, undo, erase, discard,
+                    done, aborted)
 
 enum class LineEvent {
     admitted,
+    may_move,  // admitted, of a move
     all_prepared,
+    all_copied,
     all_silent,
+    all_quiet,   // all_silent of a move
+    went_ahead,  // the VMM has stopped the moving guest by itself
     all_frozen,
     all_captured,
     all_held,  // all_frozen of a hold
     let_go,    // the hold's end
     all_released,
     went_on,  // all_released of a line that keeps nothing
+    all_arrived,
+    all_given,
+    all_cleared,
     all_durable,
     manifest_written,
     all_undone,    // everyone who can has undone his part
@@ -72,9 +96,10 @@ enum class LineEvent {
     image_failed,  // a bridge cannot get a guest's image, or the guest died
     cancel,        // from outside: shutdown, restore
 };
-BOOST_DESCRIBE_ENUM(LineEvent, admitted, all_prepared, all_silent, all_frozen, all_captured,
-                    all_held, let_go, all_released, went_on, all_durable, manifest_written,
-                    all_undone, failed, timeout, bridge_lost, master_lost, image_failed, cancel)
+BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, all_copied, all_silent, all_quiet,
+                    went_ahead, all_frozen, all_captured, all_held, let_go, all_released, went_on,
+                    all_arrived, all_given, all_cleared, all_durable, manifest_written, all_undone,
+                    failed, timeout, bridge_lost, master_lost, image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {

@@ -11,6 +11,9 @@ constexpr Milliseconds kTellEvery{200};
 }  // namespace
 
 void LineRun::bridge_away(const std::string& name, const std::string& why) {
+    if (order_.move && moves_over(name)) {
+        return fire(LineEvent::bridge_lost, "host " + name + " is lost: " + why);
+    }
     const LineHost* h = host(name);
     if (!h) return;
     if (machine_.state() == LineState::images && record_.durable_on(*h)) return;
@@ -41,12 +44,15 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
             case LineState::freeze:
             case LineState::capture:
             case LineState::hold:
+            case LineState::switchover:
+            case LineState::give:
                 return true;  // its release is to come
+            case LineState::go_on:
             case LineState::release: {
                 if (awaited_.count(key_of(m)) == 0) return true;
                 if (state.closed) {
                     answered(key_of(m));
-                } else if (host_resumed(m.node)) {
+                } else if (order_.move || host_resumed(m.node)) {
                     release_member(m, false);
                 }
                 return true;
@@ -56,6 +62,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
                 if (!state.closed) release_member(m, false);
                 return true;
             case LineState::undo:
+            case LineState::strand:
                 if (!state.closed) release_member(m, true);
                 return true;
             default:
@@ -76,6 +83,10 @@ void LineRun::guest_died(const std::string& guest, const std::string& reason) {
 void LineRun::image_progress(const LineProgress& progress) {
     if (progress.id.line != order_.id.line) return;
     record_.progress(progress);
+    tell_later();
+}
+
+void LineRun::tell_later() {
     if (std::exchange(telling_later_, true)) return;
     tell_later_.expires_after(kTellEvery);
     tell_later_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {

@@ -16,14 +16,14 @@ void LineRun::admit() {
         if (!order) return self->fire(LineEvent::failed, order.error().why);
         self->order_ = std::move(*order);
         self->record_.admitted(self->order_);
-        self->fire(LineEvent::admitted);
+        self->fire(self->order_.move ? LineEvent::may_move : LineEvent::admitted);
     });
 }
 
 void LineRun::prepare() {
     when_all_ = LineEvent::all_prepared;
     for (const LineHost& h : order_.hosts) {
-        PrepareLine message{order_.id, {}, order_.kind == LineKind::hold ? "none" : capture_};
+        PrepareLine message{order_.id, {}, order_.kind == LineKind::hold ? kNoCapture : capture_};
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
         ask<Done>(key_of(h), h.channel, message, {});
     }
@@ -31,7 +31,7 @@ void LineRun::prepare() {
 }
 
 void LineRun::drain() {
-    when_all_ = LineEvent::all_silent;
+    when_all_ = order_.move ? LineEvent::all_quiet : LineEvent::all_silent;
     const Drain message{order_.id.line, order_.attempt, deadlines_.drain_ms,
                         deadlines_.silence_failsafe_ms};
     for (const LineMember& m : order_.members) {
@@ -47,6 +47,7 @@ void LineRun::drain() {
             if (awaited_.size() == 1) record_.silent();
         });
     }
+    if (order_.members.empty()) fire(when_all_);
 }
 
 void LineRun::freeze() {
@@ -168,10 +169,19 @@ void LineRun::hand_manifest(std::vector<std::shared_ptr<Channel>> bridges) {
 
 void LineRun::undo() {
     when_all_ = LineEvent::all_undone;
+    abort_bridges();
+    for (const LineMember& m : order_.members) release_member(m, true);
+}
+
+void LineRun::abort_bridges() {
     for (const LineHost& h : order_.hosts) {
         ask<Done>(key_of(h), h.channel, AbortLine{order_.id}, {});
     }
-    for (const LineMember& m : order_.members) release_member(m, true);
+    if (!order_.move) return;
+    // Nobody was told to run it there: in whatever order these come.
+    for (const LineHost* h : {&order_.move->to, &order_.move->from}) {
+        ask<Done>(key_of(*h), h->channel, DropMove{order_.move->move}, {});
+    }
 }
 
 void LineRun::erase() {
@@ -183,19 +193,24 @@ void LineRun::erase() {
 
 void LineRun::discard() {
     when_all_ = LineEvent::all_undone;
-    for (const LineHost& h : order_.hosts)
-        ask<Done>(key_of(h), h.channel, AbortLine{order_.id}, {});
-    if (order_.hosts.empty()) fire(LineEvent::all_undone);
+    abort_bridges();
+    if (awaited_.empty()) fire(LineEvent::all_undone);
 }
 
 void LineRun::end() {
     const bool done = machine_.state() == LineState::done;
     const bool committed = done && order_.kind == LineKind::line;
-    if (done && !committed) record_.released();
+    if (done && !committed && !order_.move) record_.released();
     record_.end(done ? Phase::done : Phase::aborted, machine_.reason());
     tell_later_.cancel();
     if (committed) {
         log_info(text_of(order_.id) + " is committed");
+    } else if (order_.move) {
+        const MoveOrder& m = *order_.move;
+        const std::string what = "move " + std::to_string(m.move) + ": guest " + m.guest;
+        done ? log_info(what + " runs on " + m.to.name)
+             : log_warning(what + " does not go from " + m.from.name + " to " + m.to.name + ": " +
+                           machine_.reason());
     } else if (!done && order_.id.line != 0) {
         log_warning(text_of(order_.id) + " is aborted: " + machine_.reason());
     }
@@ -208,20 +223,6 @@ void LineRun::end() {
 
 // ---- asking ----
 
-template <class Reply, class Message>
-void LineRun::ask(const std::string& who, const std::shared_ptr<Channel>& channel,
-                  const Message& message, std::function<void(const Reply&)> take) {
-    awaited_.insert(who);
-    channel->request<Reply>(message, limit() + 2 * kLineGrace,
-                            [self = shared_from_this(), epoch = epoch_, who, channel,
-                             take = std::move(take)](Result<Reply> reply) {
-                                if (self->epoch_ != epoch) return;
-                                if (!reply) return self->refused(who, channel, reply.error());
-                                if (take) take(*reply);
-                                if (self->epoch_ == epoch) self->answered(who);
-                            });
-}
-
 void LineRun::answered(const std::string& who) {
     awaited_.erase(who);
     if (awaited_.empty()) fire(when_all_);
@@ -230,7 +231,8 @@ void LineRun::answered(const std::string& who) {
 void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& channel,
                       const Error& error) {
     const LineState state = machine_.state();
-    if (state == LineState::undo || state == LineState::erase || state == LineState::discard) {
+    if (state == LineState::undo || state == LineState::erase || state == LineState::discard ||
+        state == LineState::strand) {
         log_warning("undoing " + text_of(order_.id) + ": " + who + ": " + error.text());
         return answered(who);
     }
@@ -238,7 +240,7 @@ void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& ch
                                        [&](const LineMember& m) { return key_of(m) == who; });
     const bool gone = !channel->is_open();
     // It comes back when its guest runs on, and is released then.
-    if (gone && is_member && state == LineState::release) return;
+    if (gone && is_member && (state == LineState::release || state == LineState::go_on)) return;
     if (!gone) return fire(LineEvent::failed, who + ": " + error.text());
     fire(is_member && state == LineState::drain ? LineEvent::master_lost : LineEvent::bridge_lost,
          who + " is lost: " + error.why);

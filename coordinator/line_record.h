@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,17 @@ enum class LineKind {
     line,
     rehearsal,  // silence and on, without bridges
     hold,       // guests stand still for a while
+    move,       // a guest goes to another host
+};
+
+struct MoveOrder {
+    std::uint32_t move = 0;  // its number
+    std::string guest;
+    std::string token;  // of its stream
+    LineHost from, to;
+    std::uint32_t limit_mib_s = 0;
+    std::string cause;
+    std::string undrained;  // why the job on it is not brought to silence; empty: it is, if any
 };
 
 // Who takes part in a line, settled when it is admitted.
@@ -42,7 +54,8 @@ struct LineOrder {
     LineKind kind = LineKind::line;
     std::uint32_t hold_s = 0;            // of a hold
     std::uint32_t slurmd_timeout_s = 0;  // likewise
-    std::vector<LineHost> hosts;
+    std::optional<MoveOrder> move;       // likewise
+    std::vector<LineHost> hosts;         // that capture or stop guests
     std::vector<LineMember> members;
 };
 

@@ -89,6 +89,8 @@ void LineRun::act() {
             return admit();
         case LineState::prepare:
             return prepare();
+        case LineState::precopy:
+            return precopy();
         case LineState::drain:
             return drain();
         case LineState::freeze:
@@ -97,6 +99,16 @@ void LineRun::act() {
             return capture();
         case LineState::hold:
             return hold();
+        case LineState::switchover:
+            return switch_over();
+        case LineState::give:
+            return give();
+        case LineState::go_on:
+            return go_on();
+        case LineState::clear:
+            return clear();
+        case LineState::strand:
+            return strand();
         case LineState::release:
             return release();
         case LineState::images:
@@ -117,6 +129,7 @@ void LineRun::act() {
 
 void LineRun::tell() {
     if (hooks_.progress) hooks_.progress(record_.report());
+    if (order_.move && hooks_.moving) hooks_.moving(move_report());
 }
 
 // ---- small things ----
@@ -129,6 +142,7 @@ const LineHost* LineRun::host(const std::string& name) const {
 }
 
 bool LineRun::has_guest(const std::string& name) const {
+    if (order_.move) return order_.move->guest == name;
     const auto& guests = record_.report().guests;
     return std::any_of(guests.begin(), guests.end(),
                        [&](const GuestReport& g) { return g.guest == name; });

@@ -11,6 +11,15 @@
 //   images      ◄───────── guest_durable
 //   manifest    ─────────► commit_line (one bridge)
 //
+// and of a move, between the bridges of two hosts:
+//
+//   precopy     ─────────► receive_guest there, send_guest here … precopied
+//   drain       ─────────────────────────────────────► drain … silent
+//   switchover  ─────────► switch_guest here, await_guest there
+//   give        ─────────► resume_guests there
+//   go_on       ─────────────────────────────────────► release
+//   clear       ─────────► destroy_guests here
+//
 // A node's master is released when its bridge has resumed the guest: a word sent to a guest that
 // stands still would wait for TCP to send it again. A rehearsal has no bridges. Runs on the
 // io_context's thread; nothing blocks.
@@ -24,6 +33,7 @@
 
 #include "coordinator/line_machine.h"
 #include "coordinator/line_record.h"
+#include "coordinator/line_words.h"
 
 namespace grl::coordinator {
 
@@ -35,7 +45,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
         // All connected bridges: anyone of them can write or delete the manifest.
         std::function<std::vector<std::shared_ptr<Channel>>()> bridges;
         std::function<void(const LineReport&)> progress;
-        std::function<void(const HeldJob&)> held;  // a hold's guests stand still
+        std::function<void(const HeldJob&)> held;       // a hold's guests stand still
+        std::function<void(const MoveReport&)> moving;  // progress of a move
         // Once, at the end; the manifest where the line is committed.
         std::function<void(const LineReport&, const Manifest*)> ended;
     };
@@ -60,6 +71,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void image_progress(const LineProgress& progress);
     void image_durable(const GuestDurable& durable);
     void image_failed(const std::string& guest, const std::string& reason);
+    void move_progress(const MoveProgress& progress);
 
     LineId id() const { return order_.id; }  // line 0: not admitted yet
     // The step's attempt is this line's, and not over.
@@ -70,6 +82,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     const LineMachine& machine() const { return machine_; }
     LineKind kind() const { return order_.kind; }
     const LineReport& report() const { return record_.report(); }
+    const std::optional<MoveOrder>& move() const { return order_.move; }
+    MoveReport move_report() const;
 
   private:
     void fire(LineEvent event, const std::string& reason = {});
@@ -86,6 +100,12 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void hold();
     void hold_ends(std::chrono::seconds left);
     void release();
+    void precopy();  // these: line_moves.cc
+    void switch_over();
+    void give();
+    void go_on();
+    void clear();
+    void strand();
     void await_images();
     void write_manifest();
     void undo();
@@ -100,6 +120,9 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void refused(const std::string& who, const std::shared_ptr<Channel>& channel,
                  const Error& error);
     void release_member(const LineMember& member, bool aborted);
+    void abort_bridges();
+    void tell_later();
+    bool moves_over(const std::string& host) const;
     void hand_manifest(std::vector<std::shared_ptr<Channel>> bridges);
     void tell();
 
@@ -118,6 +141,9 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     LineRecord record_;
     LineOrder order_;
     Manifest manifest_;
+    MoveReport moving_;  // of a move: what is not in the record
+    Steady::time_point began_ = Steady::now();
+    Steady::time_point stopping_;  // told to stop, or told that it is
 
     // Of the current state only; a reply that comes later is of an older epoch and passed over.
     std::uint64_t epoch_ = 0;
@@ -132,5 +158,19 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     asio::steady_timer tell_later_;
     bool telling_later_ = false;
 };
+
+template <class Reply, class Message>
+void LineRun::ask(const std::string& who, const std::shared_ptr<Channel>& channel,
+                  const Message& message, std::function<void(const Reply&)> take) {
+    awaited_.insert(who);
+    channel->request<Reply>(message, limit() + 2 * kLineGrace,
+                            [self = shared_from_this(), epoch = epoch_, who, channel,
+                             take = std::move(take)](Result<Reply> reply) {
+                                if (self->epoch_ != epoch) return;
+                                if (!reply) return self->refused(who, channel, reply.error());
+                                if (take) take(*reply);
+                                if (self->epoch_ == epoch) self->answered(who);
+                            });
+}
 
 }  // namespace grl::coordinator

@@ -30,6 +30,7 @@ Lines::~Lines() {
     for (auto& [id, job] : jobs_) {
         if (job.run) job.run->abandon();
     }
+    for (auto& [move, run] : alone_) run->abandon();
 }
 
 std::shared_ptr<LineRun> Lines::of(std::uint32_t job) const {
@@ -42,13 +43,21 @@ std::vector<std::shared_ptr<LineRun>> Lines::all() const {
     for (const auto& [id, job] : jobs_) {
         if (job.run) list.push_back(job.run);
     }
+    for (const auto& [move, run] : alone_) list.push_back(run);
     return list;
+}
+
+std::shared_ptr<LineRun> Lines::of_move(std::uint32_t move) const {
+    for (const auto& run : all()) {
+        if (run->move() && run->move()->move == move) return run;
+    }
+    return nullptr;
 }
 
 std::vector<LineId> Lines::active() const {
     std::vector<LineId> list;
     for (const auto& run : all()) {
-        if (run->id().line != 0) list.push_back(run->id());
+        if (run->id().line != 0 && !run->move()) list.push_back(run->id());
     }
     return list;
 }
@@ -100,8 +109,22 @@ void Lines::let_go(std::uint32_t id, Watcher<LineReport> watcher) {
 }
 
 void Lines::begin(std::uint32_t id, LineKind kind) {
+    jobs_[id].run = make(id, kind, hooks(id, kind));
+    const auto run = jobs_[id].run;
+    run->start();
+}
+
+std::shared_ptr<LineRun> Lines::make(std::uint32_t id, LineKind kind, LineRun::Hooks hooks) {
+    return std::make_shared<LineRun>(parts_.io, id, kind, parts_.config.cluster,
+                                     parts_.config.coordinator.capture, parts_.config.deadlines,
+                                     std::move(hooks));
+}
+
+LineRun::Hooks Lines::hooks(std::uint32_t id, LineKind kind) {
     LineRun::Hooks hooks;
-    hooks.admit = [this, id, kind](auto then) { admit(id, kind, std::move(then)); };
+    hooks.admit = [this, id, kind](auto then) {
+        kind == LineKind::move ? admit_move(id, std::move(then)) : admit(id, kind, std::move(then));
+    };
     hooks.bridges = [this] {
         std::vector<std::shared_ptr<Channel>> list;
         for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
@@ -117,14 +140,66 @@ void Lines::begin(std::uint32_t id, LineKind kind) {
     hooks.held = [this, id](const HeldJob& held) {
         if (auto holder = std::exchange(jobs_[id].holder, std::nullopt)) holder->done(held);
     };
+    hooks.moving = [this, id](const MoveReport& report) {
+        const Job& job = jobs_[id];
+        if (job.mover && job.mover->progress) job.mover->progress(report);
+    };
     hooks.ended = [this, id](const LineReport& report, const Manifest* manifest) {
         ended(id, report, manifest);
     };
-    auto run = std::make_shared<LineRun>(parts_.io, id, kind, parts_.config.cluster,
-                                         parts_.config.coordinator.capture, parts_.config.deadlines,
-                                         std::move(hooks));
-    jobs_[id].run = run;
+    return hooks;
+}
+
+// ---- a move ----
+
+void Lines::move(std::uint32_t id, MoveOrder order, Watcher<MoveReport> watcher) {
+    if (id == 0) return move_alone(std::move(order), std::move(watcher));
+    Job& job = jobs_[id];
+    auto refuse = [&](const std::string& why) {
+        watcher.done(fail("moving guest " + order.guest, "",
+                          "job " + std::to_string(id) + ": " + why, ErrorKind::refused));
+    };
+    if (!job.held_off.empty()) return refuse(job.held_off);
+    if (job.run && job.run->kind() == LineKind::hold) return refuse("it is held");
+    if (job.run) {
+        return job.idle.push_back([this, id, order = std::move(order),
+                                   watcher = std::move(watcher)] { move(id, order, watcher); });
+    }
+    job.moving = std::move(order);
+    job.mover = std::move(watcher);
+    begin(id, LineKind::move);
+}
+
+void Lines::move_alone(MoveOrder order, Watcher<MoveReport> watcher) {
+    const std::uint32_t move = order.move;
+    LineOrder line;
+    line.kind = LineKind::move;
+    line.id.line = move;
+    line.move = std::move(order);
+    LineRun::Hooks hooks;
+    hooks.admit = [line](const auto& then) { then(line); };
+    hooks.bridges = [] { return std::vector<std::shared_ptr<Channel>>(); };
+    hooks.moving = watcher.progress;
+    hooks.ended = [this, move, done = watcher.done](const LineReport&, const Manifest*) {
+        const auto run = alone_[move];
+        alone_.erase(move);
+        done(run->move_report());
+    };
+    const auto run = alone_[move] = make(0, LineKind::move, std::move(hooks));
     run->start();
+}
+
+// A guest can be moved without a silence, too: whatever forbids a line does not hold it here.
+void Lines::admit_move(std::uint32_t id, std::function<void(Result<LineOrder>)> then) {
+    admit(id, LineKind::move, [this, id, then](Result<LineOrder> order) {
+        if (order) return then(std::move(order));
+        LineOrder line;
+        line.id = {id, jobs_[id].moving->move};
+        line.kind = LineKind::move;
+        line.move = jobs_[id].moving;
+        line.move->undrained = order.error().why;
+        then(std::move(line));
+    });
 }
 
 // Here first, then by Slurm, then here again, as time has passed; the number comes last, so that a
@@ -173,7 +248,8 @@ Result<LineOrder> Lines::order(std::uint32_t id, LineKind kind, const JobFacts& 
     auto order = line_order(**step, parts_.hosts, facts.nodes);
     if (!order) return order;
     order->kind = kind;
-    if (kind == LineKind::rehearsal) order->hosts.clear();
+    if (kind == LineKind::rehearsal || kind == LineKind::move) order->hosts.clear();
+    if (kind == LineKind::move) order->move = jobs_[id].moving;
     if (kind == LineKind::hold) {
         auto limit = hold_limit(id, jobs_[id].hold_s, facts.slurmd_timeout_s);
         if (!limit) return limit.error();
@@ -275,7 +351,7 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
     const bool done = report.phase == Phase::done;
     const bool kept = job.run->kind() == LineKind::line;
     const bool committed = done && kept;
-    job.run.reset();
+    const auto run = std::exchange(job.run, nullptr);
     Result<LineReport> outcome = report;
     if (!done) {
         outcome = report.line == 0
@@ -294,6 +370,8 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
         job.last_refusal.clear();
     }
     if (auto holder = std::exchange(job.holder, std::nullopt)) holder->done(outcome.error());
+    job.moving.reset();
+    if (auto mover = std::exchange(job.mover, std::nullopt)) mover->done(run->move_report());
     for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);
     for (const auto& then : std::exchange(job.idle, {})) then();
     if (committed) retire_old(id);

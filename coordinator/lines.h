@@ -44,6 +44,11 @@ class Lines {
     void hold(std::uint32_t job, std::uint32_t limit_s, Watcher<HeldJob> watcher);
     // Ends the job's hold; the watcher is told when the job goes on.
     void let_go(std::uint32_t job, Watcher<LineReport> watcher);
+    // A guest to another host, with a silence of the job that runs on it (0: none is protected).
+    // After the line under way, if any; refused while the job is held or restored. The watcher gets
+    // a report also of a move that fails, and an error where none began.
+    void move(std::uint32_t job, MoveOrder order, Watcher<MoveReport> watcher);
+    std::shared_ptr<LineRun> of_move(std::uint32_t move) const;
     // The one under way; null: none.
     std::shared_ptr<LineRun> of(std::uint32_t job) const;
     std::vector<std::shared_ptr<LineRun>> all() const;
@@ -64,6 +69,8 @@ class Lines {
         std::vector<Watcher<LineReport>> now, next;
         std::optional<Watcher<HeldJob>> holder;  // until it is held
         std::uint32_t hold_s = 0;
+        std::optional<Watcher<MoveReport>> mover;
+        std::optional<MoveOrder> moving;
         std::vector<std::function<void()>> idle;
         std::string held_off;
         std::uint32_t every_s = 0;
@@ -73,6 +80,10 @@ class Lines {
 
     void begin(std::uint32_t job, LineKind kind);
     void admit(std::uint32_t job, LineKind kind, std::function<void(Result<LineOrder>)> then);
+    LineRun::Hooks hooks(std::uint32_t job, LineKind kind);
+    std::shared_ptr<LineRun> make(std::uint32_t job, LineKind kind, LineRun::Hooks hooks);
+    void move_alone(MoveOrder order, Watcher<MoveReport> watcher);
+    void admit_move(std::uint32_t job, std::function<void(Result<LineOrder>)> then);
     Result<LineOrder> order(std::uint32_t job, LineKind kind, const JobFacts& facts);
     void ended(std::uint32_t job, const LineReport& report, const Manifest* manifest);
     void settle(std::uint32_t job, const LineReport& report);
@@ -82,6 +93,7 @@ class Lines {
 
     Parts parts_;
     std::map<std::uint32_t, Job> jobs_;
+    std::map<std::uint32_t, std::shared_ptr<LineRun>> alone_;  // moves of no job, by number
 };
 
 // The job's one step that can take a line now, or why there is none.

@@ -56,7 +56,10 @@ Result<std::map<std::string, std::string>> place_guests(const std::vector<Placem
                                                         const std::string& driver) {
     std::vector<Seat> seats;
     seats.reserve(hosts.size());
-    for (PlacementHost& host : hosts) seats.push_back({std::move(host), 0});
+    for (PlacementHost& host : hosts) {
+        const std::size_t taken = host.taken;
+        seats.push_back({std::move(host), taken});
+    }
     std::sort(seats.begin(), seats.end(),
               [](const Seat& a, const Seat& b) { return a.host.name < b.host.name; });
 

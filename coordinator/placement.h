@@ -1,4 +1,4 @@
-// Where the guests of a job are restored. Pure.
+// Where the guests of a job are restored, and where a guest moves. Pure.
 //
 // A guest stays on its host if that is connected and has room; else it goes to the connected host
 // with most free memory left, between equals to the one with fewer guests of this job, then by
@@ -27,6 +27,7 @@ struct PlacementHost {  // connected ones only
     std::uint64_t free_mib = 0;  // with the job's own guests counted as gone
     std::string driver;
     std::map<std::string, std::string> definitions;  // guest → digest of its definition here
+    std::size_t taken = 0;                           // guests of this job that stay here
 };
 
 // guest → host, or ErrorKind::refused with what is missing on each host.

@@ -34,7 +34,8 @@ std::vector<PlacementGuest> RestoreRun::needs() const {
 std::vector<PlacementHost> RestoreRun::room() const {
     std::vector<PlacementHost> list;
     for (const Host* host : parts_.hosts.connected()) {
-        PlacementHost room{host->name, host->inventory.memory_free_mib, host->inventory.driver, {}};
+        PlacementHost room{
+            host->name, host->inventory.memory_free_mib, host->inventory.driver, {}, 0};
         for (const GuestInfo& g : host->inventory.guests) {
             room.definitions[g.name] = g.definition_digest;
             const bool ours = std::any_of(manifest_.guests.begin(), manifest_.guests.end(),

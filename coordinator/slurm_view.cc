@@ -18,6 +18,9 @@ namespace {
 struct FreeJobs {
     void operator()(job_info_msg_t* m) const { slurm_free_job_info_msg(m); }
 };
+struct FreeNodes {
+    void operator()(node_info_msg_t* m) const { slurm_free_node_info_msg(m); }
+};
 struct FreeConf {
     void operator()(slurm_conf_t* c) const { slurm_free_ctl_conf(c); }
 };
@@ -81,6 +84,36 @@ class Cluster {
                         row->over,  slurmd_timeout_s_};
     }
 
+    Result<std::vector<NodeFacts>> nodes() {
+        node_info_msg_t* raw = nullptr;
+        if (slurm_load_node(nodes_ ? nodes_->last_update : 0, &raw, SHOW_ALL) == SLURM_SUCCESS) {
+            nodes_.reset(raw);
+        } else if (errno != SLURM_NO_CHANGE_IN_DATA) {
+            return fail("asking Slurm about its nodes", "", slurm_strerror(errno),
+                        ErrorKind::unreachable);
+        }
+        std::vector<NodeFacts> list;
+        for (std::uint32_t i = 0; i < nodes_->record_count; ++i) {
+            const node_info_t& n = nodes_->node_array[i];
+            if (!n.name) continue;
+            auto text = [](const char* s) { return std::string(s ? s : ""); };
+            list.push_back({n.name, (n.node_state & NODE_STATE_DRAIN) != 0, text(n.reason),
+                            text(n.comment), static_cast<std::int64_t>(n.reason_time)});
+        }
+        return list;
+    }
+
+    static Result<void> change(NodeChange change) {
+        update_node_msg_t message;
+        slurm_init_update_node_msg(&message);
+        message.node_names = change.node.data();
+        if (change.resume) message.node_state = NODE_RESUME;
+        if (change.comment) message.comment = change.comment->data();
+        if (change.reason) message.reason = change.reason->data();
+        if (slurm_update_node(&message) == SLURM_SUCCESS) return {};
+        return fail("changing node " + change.node, "slurmctld", slurm_strerror(errno));
+    }
+
   private:
     Result<void> refresh(std::uint32_t job) {
         if (!conf_known_) {
@@ -117,6 +150,7 @@ class Cluster {
     std::uint32_t slurmd_timeout_s_ = 0;
     bool whole_nodes_ = false;  // the selector gives whole nodes to every job
     std::unique_ptr<job_info_msg_t, FreeJobs> jobs_;
+    std::unique_ptr<node_info_msg_t, FreeNodes> nodes_;
 };
 
 class LibslurmView final : public SlurmView {
@@ -145,6 +179,15 @@ class LibslurmView final : public SlurmView {
         });
         worker_.run([this, job] { return cluster_.look(job); },
                     [wait](Result<JobFacts> facts) { wait->end(std::move(facts)); });
+    }
+
+    void nodes(std::function<void(Result<std::vector<NodeFacts>>)> then) override {
+        worker_.run([this] { return cluster_.nodes(); }, std::move(then));
+    }
+
+    void change(NodeChange change, std::function<void(Result<void>)> then) override {
+        worker_.run([change = std::move(change)] { return Cluster::change(change); },
+                    std::move(then));
     }
 
   private:

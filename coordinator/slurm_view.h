@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,21 @@ struct JobRow {
 // The rule: nobody else on its nodes now, and nobody may come.
 std::string sharing_of(const JobRow& job, const std::vector<JobRow>& all);
 
+struct NodeFacts {
+    std::string name;
+    bool drained = false;  // or draining
+    std::string reason;
+    std::string comment;
+    std::int64_t reason_at = 0;  // seconds of the epoch
+};
+
+// What is told to Slurm about a node; what is not given stays.
+struct NodeChange {
+    std::string node;
+    bool resume = false;
+    std::optional<std::string> comment, reason;
+};
+
 class SlurmView {
   public:
     using Then = std::function<void(Result<JobFacts>)>;
@@ -47,6 +63,9 @@ class SlurmView {
     // `then` is called once, later, on the io_context's thread: with the facts, not_found,
     // unreachable (also after `limit`).
     virtual void look(std::uint32_t job, std::chrono::milliseconds limit, Then then) = 0;
+    // All nodes, and a change of one; `then` likewise, but without a deadline: one at a time.
+    virtual void nodes(std::function<void(Result<std::vector<NodeFacts>>)> then) = 0;
+    virtual void change(NodeChange change, std::function<void(Result<void>)> then) = 0;
 };
 
 // By libslurm, on a thread of its own. slurm.conf is found as Slurm's commands find it

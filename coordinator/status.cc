@@ -35,9 +35,13 @@ JobReport step_report(const Parts& parts, const Lines& lines, const Step& step) 
     r.state = step_condition(step, parts.hosts);
     r.reason = line_obstacle(step, parts.hosts);
     if (const auto run = lines.of(step.job); run && run->id().line != 0) {
-        r.state = run->machine().state() == LineState::hold ? "held" : "line";
-        r.reason = "line " + std::to_string(run->id().line) + ": " +
-                   name_of(line_state_row(run->machine().state()).phase);
+        const std::string phase = name_of(line_state_row(run->machine().state()).phase);
+        r.state = run->machine().state() == LineState::hold ? "held"
+                  : run->move()                             ? "moving"
+                                                            : "line";
+        r.reason = (run->move() ? "guest " + run->move()->guest + " to " + run->move()->to.name
+                                : "line " + std::to_string(run->id().line)) +
+                   ": " + phase;
     }
     return r;
 }

@@ -59,7 +59,8 @@ void FakeBridge::die() {
     for (GuestInfo& g : inventory.guests) {
         if (g.state == GuestState::absent) continue;
         auto it = w.masters.find(g.name);
-        if (it != w.masters.end()) it->second->die();
+        const bool was_alive = g.state == GuestState::running || g.state == GuestState::paused;
+        if (was_alive && it != w.masters.end()) it->second->die();
         set(g.name, GuestState::absent);
     }
 }
@@ -129,8 +130,9 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
     } else if (type == DestroyGuests::kType) {
         for (const auto& g : as(static_cast<DestroyGuests*>(nullptr)).guests) {
             if (has(g, GuestState::absent)) continue;
+            const bool was_alive = has(g, GuestState::running) || has(g, GuestState::paused);
             set(g, GuestState::absent);
-            if (w.masters.count(g)) w.masters[g]->channel.reset();
+            if (was_alive && w.masters.count(g)) w.masters[g]->channel.reset();
         }
         asker.reply(Done{});
         return tell_inventory();
@@ -149,9 +151,33 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
         for (const auto& g : guests) set(g, GuestState::running);
         tell_inventory();
         for (const auto& g : guests) {
-            if (w.masters.count(g)) w.masters[g]->connect();
+            if (w.masters.count(g) && !w.masters[g]->channel) w.masters[g]->connect();
         }
         return;
+    } else if (type == ReceiveGuest::kType) {
+        const auto ask = as(static_cast<ReceiveGuest*>(nullptr));
+        moves[ask.move] = ask.guest;
+        set(ask.guest, GuestState::arriving);
+        asker.reply(Receiving{"10.1.0.9:9"});
+        return tell_inventory();
+    } else if (type == SendGuest::kType) {
+        const auto ask = as(static_cast<SendGuest*>(nullptr));
+        moves[ask.move] = ask.guest;
+        channel->send(MoveProgress{ask.move, 1 << 20, 1 << 10, 1 << 12, 1, false});
+        return asker.reply(Precopied{stops_early, 1 << 20});
+    } else if (type == SwitchGuest::kType) {
+        set(moves[as(static_cast<SwitchGuest*>(nullptr)).move], GuestState::moved);
+        tell_inventory();
+        return asker.reply(Switched{wall_ns(), 2 << 20});
+    } else if (type == AwaitGuest::kType) {
+        set(moves[as(static_cast<AwaitGuest*>(nullptr)).move], GuestState::arrived);
+        tell_inventory();
+    } else if (type == DropMove::kType) {
+        const std::string guest = moves[as(static_cast<DropMove*>(nullptr)).move];
+        const bool came = has(guest, GuestState::arriving) || has(guest, GuestState::arrived);
+        set(guest,
+            came || has(guest, GuestState::absent) ? GuestState::absent : GuestState::running);
+        tell_inventory();
     } else if (type == StartGuest::kType) {
         set(as(static_cast<StartGuest*>(nullptr)).guest, GuestState::running);
         asker.reply(Done{});
@@ -220,8 +246,10 @@ World::World() {
     dir = mkdtemp(name);
     config.cluster = "lab";
     config.coordinator.catalog = dir + "/catalog.db";
+    config.coordinator.watch_nodes_ms = 20;
     Deadlines& d = config.deadlines;
     d.prepare_ms = d.drain_ms = d.freeze_ms = d.capture_ms = d.release_ms = 300;
+    d.precopy_ms = d.switch_ms = 300;
     d.commit_ms = 600;
     d.restore_ms = d.rejoin_ms = 500;
     d.fence_ms = 2000;
@@ -327,6 +355,15 @@ Result<RestoreReport> World::restore(std::optional<std::uint32_t> to) {
     std::optional<Result<RestoreReport>> outcome;
     coordinator->restores().request(kJob, to,
                                     {{}, [&](Result<RestoreReport> r) { outcome = std::move(r); }});
+    if (!until([&] { return outcome.has_value(); })) return fail("test", "", "no end");
+    settle();
+    return *outcome;
+}
+
+Result<MoveReport> World::move(const std::string& guest, const std::string& host) {
+    std::optional<Result<MoveReport>> outcome;
+    coordinator->moves().move(guest, host, "test",
+                              {{}, [&](Result<MoveReport> r) { outcome = std::move(r); }});
     if (!until([&] { return outcome.has_value(); })) return fail("test", "", "no end");
     settle();
     return *outcome;

@@ -31,8 +31,26 @@ struct FakeSlurm : SlurmView {
             then(fail("asking Slurm", "", "there is no such job", ErrorKind::not_found));
         });
     }
+    void nodes(std::function<void(Result<std::vector<NodeFacts>>)> then) override {
+        asio::post(io, [this, then = std::move(then)] { then(node_list); });
+    }
+    void change(NodeChange change, std::function<void(Result<void>)> then) override {
+        for (NodeFacts& n : node_list) {
+            if (n.name != change.node) continue;
+            if (change.resume) n.drained = false;
+            if (change.comment) n.comment = *change.comment;
+            if (change.reason) n.reason = *change.reason;
+        }
+        asio::post(io, [then = std::move(then)] { then({}); });
+    }
+    void drain(const std::string& node, const std::string& reason) {
+        std::erase_if(node_list, [&](const NodeFacts& n) { return n.name == node; });
+        node_list.push_back({node, true, reason, "rack=7 host=h2", ++drains});
+    }
     asio::io_context& io;
     std::map<std::uint32_t, JobFacts> jobs;
+    std::vector<NodeFacts> node_list;
+    std::int64_t drains = 0;
 };
 
 // A host's bridge. Answers as a good one does, unless told otherwise for a type of request:
@@ -59,6 +77,8 @@ struct FakeBridge {
     std::map<std::uint32_t, std::vector<std::string>>
         lines;  // line → guests, between prepare and end
     void durable(std::uint32_t line);
+    std::map<std::uint32_t, std::string> moves;  // guests that are sent or received, by move
+    bool stops_early = false;                    // the VMM does, at the end of the first pass
 
   private:
     void take(const std::string& type, const json::object& body,
@@ -107,6 +127,7 @@ struct World {
     Result<LineReport> line();
     Result<LineReport> rehearsal();
     Result<RestoreReport> restore(std::optional<std::uint32_t> to = {});
+    Result<MoveReport> move(const std::string& guest, const std::string& host = "");
     // A question of grlctl's.
     Result<json::object> ask(std::uint32_t uid, const std::string& type, json::object body);
 

@@ -1,0 +1,356 @@
+#include "coordinator/moves.h"
+
+#include <algorithm>
+
+#include "coordinator/placement.h"
+#include "grl/credential.h"
+#include "grl/log.h"
+
+namespace grl::coordinator {
+
+namespace {
+
+constexpr std::chrono::seconds kWatchEvery{2};
+constexpr std::chrono::seconds kStrangersWait{30};  // where the catalog does not know the move
+
+bool over(const MoveReport& move) {
+    return move.line.phase == Phase::done || move.line.phase == Phase::aborted;
+}
+
+Error refusal(const std::string& guest, const std::string& why) {
+    return fail("moving guest " + guest, "", why, ErrorKind::refused);
+}
+
+const GuestInfo* info_of(const Host& host, const std::string& guest) {
+    for (const GuestInfo& g : host.inventory.guests) {
+        if (g.name == guest) return &g;
+    }
+    return nullptr;
+}
+
+bool left_behind(GuestState state) {
+    return state == GuestState::moved || state == GuestState::arrived ||
+           state == GuestState::arriving;
+}
+
+}  // namespace
+
+Moves::Moves(Parts parts, Lines& lines) : parts_(parts), lines_(lines), watch_(parts.io) {
+    struct Known {
+        std::vector<MoveReport> moves;
+        std::vector<std::string> closed;
+    };
+    auto read = [](Catalog& c) -> Result<Known> {
+        auto moves = c.moves(0);
+        if (!moves) return moves.error();
+        auto closed = c.closed();
+        if (!closed) return closed.error();
+        return Known{std::move(*moves), std::move(*closed)};
+    };
+    parts_.store.run(read, [this](const Result<Known>& known) {
+        known_ = true;
+        if (!known) return log_error(known.error().text());
+        closed_.insert(known->closed.begin(), known->closed.end());
+        for (const MoveReport& move : known->moves) {
+            if (!over(move)) trips_[move.guest] = move;
+        }
+        settle();
+    });
+    watch();
+}
+
+void Moves::watch() {
+    watch_.expires_after(kWatchEvery);
+    watch_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec) return;
+        settle();
+        watch();
+    });
+}
+
+// ---- one ----
+
+void Moves::move(const std::string& guest, const std::string& host, const std::string& cause,
+                 Watcher<MoveReport> watcher) {
+    waiting_.push_back({guest, host, cause, std::move(watcher)});
+    next();
+}
+
+void Moves::next() {
+    while (!waiting_.empty() && under_way_.size() < parts_.config.coordinator.moves_at_once) {
+        Ask ask = std::move(waiting_.front());
+        waiting_.pop_front();
+        begin(std::move(ask));
+    }
+}
+
+void Moves::begin(Ask ask) {
+    auto refuse = [&](const std::string& why) {
+        // Not from inside the call: the asker may ask again.
+        asio::post(parts_.io, [done = ask.watcher.done, e = refusal(ask.guest, why)] { done(e); });
+    };
+    if (under_way_.count(ask.guest)) return refuse("it is on its way already");
+    auto home = parts_.hosts.home_of(ask.guest);
+    if (!home) return refuse(home.error().why);
+    if ((*home)->name == ask.host) return refuse("it is on " + ask.host);
+    auto to = choose(ask, **home, job_on(ask.guest));
+    if (!to) return refuse(to.error().why);
+    under_way_[ask.guest] = (*to)->name;
+    MoveReport report;
+    report.guest = ask.guest;
+    report.from = (*home)->name;
+    report.to = (*to)->name;
+    report.cause = ask.cause;
+    report.line.requested_at_ns = wall_ns();
+    // With both hosts, before anything is sent: the next coordinator must know where it may be.
+    auto note = [report, keep = parts_.config.coordinator.keep_moves](
+                    Catalog& c) mutable -> Result<MoveReport> {
+        auto number = c.take_move();
+        if (!number) return number.error();
+        report.move = *number;
+        auto put = c.put_move(report, keep);
+        if (!put) return put.error();
+        return report;
+    };
+    parts_.store.run(note, [this, ask = std::move(ask)](Result<MoveReport> noted) {
+        if (!noted) {
+            return ended(ask.guest, refusal(ask.guest, noted.error().text()), ask.watcher);
+        }
+        depart(ask, *noted);
+    });
+}
+
+void Moves::depart(const Ask& ask, const MoveReport& report) {
+    trips_[ask.guest] = report;
+    const Host* from = parts_.hosts.find(report.from);
+    const Host* to = parts_.hosts.find(report.to);
+    if (!from->connected() || !to->connected()) {
+        MoveReport broken = report;
+        broken.line.phase = Phase::aborted;
+        broken.line.reason = "host " + (from->connected() ? to : from)->name + " is away";
+        return ended(ask.guest, broken, ask.watcher);
+    }
+    MoveOrder order;
+    order.move = report.move;
+    order.guest = ask.guest;
+    order.token = make_nonce();
+    order.from = {from->name, from->channel, {}, {}, {}};
+    order.to = {to->name, to->channel, {}, {}, {}};
+    order.limit_mib_s = parts_.config.coordinator.move_limit_mib_s;
+    order.cause = ask.cause;
+    log_info("move " + std::to_string(report.move) + ": guest " + ask.guest + " goes from " +
+             from->name + " to " + to->name + " (" + ask.cause + ")");
+    lines_.move(job_on(ask.guest), std::move(order),
+                {ask.watcher.progress, [this, ask](Result<MoveReport> outcome) {
+                     ended(ask.guest, outcome, ask.watcher);
+                 }});
+}
+
+void Moves::ended(const std::string& guest, const Result<MoveReport>& outcome,
+                  const Watcher<MoveReport>& watcher) {
+    under_way_.erase(guest);
+    MoveReport report = outcome ? *outcome : trips_[guest];
+    if (!outcome) {
+        report.line.phase = Phase::aborted;
+        report.line.reason = outcome.error().why;
+    }
+    if (report.move != 0) {
+        trips_[guest] = report;  // until it is seen to be on one host alone
+        parts_.store.note([report, keep = parts_.config.coordinator.keep_moves](Catalog& c) {
+            return c.put_move(report, keep);
+        });
+    } else {
+        trips_.erase(guest);
+    }
+    watcher.done(outcome);
+    settle();
+    next();
+}
+
+Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_t job) const {
+    const GuestInfo* guest = info_of(from, ask.guest);
+    if (!guest) return refusal(ask.guest, "it is not on " + from.name);
+    std::set<std::string> mates;
+    for (const Step* step : parts_.steps.of_job(job)) {
+        for (const auto& [node, member] : step->members) mates.insert(node);
+    }
+    std::vector<PlacementHost> hosts;
+    for (const Host* host : parts_.hosts.connected()) {
+        const bool named = host->name == ask.host;
+        if (host->name == from.name || (!ask.host.empty() && !named)) continue;
+        if (!named && is_closed(host->name)) continue;
+        PlacementHost room{
+            host->name, host->inventory.memory_free_mib, host->inventory.driver, {}, 0};
+        for (const GuestInfo& g : host->inventory.guests) {
+            room.definitions[g.name] = g.definition_digest;
+            const bool is_here = g.state != GuestState::absent && g.state != GuestState::lost;
+            if (is_here && mates.count(g.name)) ++room.taken;
+        }
+        // What is on its way there, and not in its inventory yet.
+        for (const auto& [other, target] : under_way_) {
+            const GuestInfo* coming = target == host->name ? info_of(*host, other) : nullptr;
+            if (coming && other != ask.guest && coming->state == GuestState::absent) {
+                room.free_mib -= std::min(room.free_mib, coming->memory_mib);
+            }
+        }
+        hosts.push_back(std::move(room));
+    }
+    if (hosts.empty()) {
+        return refusal(ask.guest, ask.host.empty()
+                                      ? "no other host is connected and open; a line and a hold "
+                                        "are what is left (grlctl checkpoint, grlctl hold)"
+                                      : "no host " + ask.host + " is connected");
+    }
+    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest}},
+                               std::move(hosts), from.inventory.driver);
+    if (!placed) return refusal(ask.guest, placed.error().why);
+    return parts_.hosts.find(placed->at(ask.guest));
+}
+
+// The job whose step runs on it and can be brought to silence; 0: none.
+std::uint32_t Moves::job_on(const std::string& guest) const {
+    for (const Step* step : parts_.steps.all()) {
+        if (step->members.count(guest) && !step->deserted()) return step->job;
+    }
+    return 0;
+}
+
+// ---- a host ----
+
+void Moves::evacuate(const std::string& name, const std::string& cause,
+                     std::function<void(const MoveReport&)> progress,
+                     std::function<void(Result<MoveReports>)> done) {
+    const Host* host = parts_.hosts.find(name);
+    if (!host || !host->connected()) {
+        return done(fail("evacuating host " + name, "", "no host " + name + " is connected",
+                         ErrorKind::not_found));
+    }
+    closed_.insert(name);
+    parts_.store.note([name](Catalog& c) { return c.put_closed(name, true); });
+    struct Round {
+        std::size_t left = 1;  // one for this call
+        MoveReports reports;
+        std::string fault;
+    };
+    auto round = std::make_shared<Round>();
+    auto end_one = [round, name, done = std::move(done)] {
+        if (--round->left != 0) return;
+        if (round->fault.empty()) return done(std::move(round->reports));
+        done(fail("evacuating host " + name, "", round->fault, ErrorKind::refused));
+    };
+    for (const GuestInfo& g : host->inventory.guests) {
+        if (g.state != GuestState::running) continue;
+        ++round->left;
+        move(g.name, "", cause, {progress, [round, end_one](Result<MoveReport> outcome) {
+                                     if (outcome) round->reports.moves.push_back(*outcome);
+                                     const std::string why =
+                                         !outcome ? outcome.error().text()
+                                         : outcome->line.phase == Phase::done
+                                             ? ""
+                                             : "guest " + outcome->guest +
+                                                   " stays: " + outcome->line.reason;
+                                     if (round->fault.empty()) round->fault = why;
+                                     end_one();
+                                 }});
+    }
+    end_one();
+}
+
+void Moves::reopen(const std::string& host, std::function<void(Result<Done>)> done) {
+    if (closed_.erase(host) == 0) {
+        return done(fail("opening host " + host, "", "it is not closed", ErrorKind::not_found));
+    }
+    parts_.store.note([host](Catalog& c) { return c.put_closed(host, false); });
+    done(Done{});
+}
+
+// ---- settling ----
+
+void Moves::settle() {
+    if (!known_) return;
+    std::set<std::string> guests;
+    for (const Host* host : parts_.hosts.connected()) {
+        for (const GuestInfo& g : host->inventory.guests) {
+            if (left_behind(g.state) && !under_way_.count(g.name)) guests.insert(g.name);
+        }
+    }
+    for (const std::string& guest : guests) {
+        if (!settling_.count(guest)) settle(guest);
+    }
+    close_trips();
+}
+
+// What broke off when a coordinator ended, and has come to rest.
+void Moves::close_trips() {
+    for (auto it = trips_.begin(); it != trips_.end();) {
+        auto& [guest, report] = *it;
+        const auto here = parts_.hosts.hosts_of(guest);
+        const bool at_rest = !under_way_.count(guest) && here.size() == 1 && all_said(guest) &&
+                             !left_behind(Hosts::state_on(*here[0], guest));
+        if (!at_rest) {
+            ++it;
+            continue;
+        }
+        if (!over(report)) {
+            report.line.phase = here[0]->name == report.to ? Phase::done : Phase::aborted;
+            report.line.reason = "the coordinator ended meanwhile";
+            parts_.store.note([report = report, keep = parts_.config.coordinator.keep_moves](
+                                  Catalog& c) { return c.put_move(report, keep); });
+        }
+        it = trips_.erase(it);
+    }
+}
+
+// Both hosts of its last move are connected, or off.
+bool Moves::all_said(const std::string& guest) const {
+    auto said = [this](const std::string& host) {
+        const HostCondition now = parts_.hosts.condition(host);
+        return now == HostCondition::connected || now == HostCondition::fenced;
+    };
+    if (auto trip = trips_.find(guest); trip != trips_.end()) {
+        return said(trip->second.from) && said(trip->second.to);
+    }
+    const auto& hosts = parts_.hosts.all();
+    return Steady::now() - began_ >= kStrangersWait &&
+           std::all_of(hosts.begin(), hosts.end(), [&](const auto& h) { return said(h.first); });
+}
+
+void Moves::settle(const std::string& guest) {
+    const Host* runs = nullptr;
+    const Host* arrived = nullptr;
+    const Host* moved = nullptr;
+    std::vector<const Host*> leftovers;
+    for (const Host* host : parts_.hosts.hosts_of(guest)) {
+        const GuestState state = Hosts::state_on(*host, guest);
+        if (!left_behind(state)) runs = host;
+        if (left_behind(state)) leftovers.push_back(host);
+        if (state == GuestState::arrived) arrived = host;
+        if (state == GuestState::moved) moved = host;
+    }
+    // It may run on a host that does not answer: then nothing is known.
+    if (!runs && !all_said(guest)) return;
+    const Host* stays = runs ? runs : arrived ? arrived : moved;
+    if (stays && stays != runs) {
+        log_info("guest " + guest + ", whose move was broken off, goes on on " + stays->name);
+        return say(*stays, guest, ResumeGuests{{guest}}, "letting it run");
+    }
+    for (const Host* host : leftovers) {
+        log_info("what a broken move left of guest " + guest + " on " + host->name + " goes");
+        say(*host, guest, DestroyGuests{{guest}}, "removing what is left of it");
+    }
+}
+
+// The inventory that follows says how it is then.
+template <class Message>
+void Moves::say(const Host& host, const std::string& guest, const Message& message,
+                const std::string& what) {
+    settling_.insert(guest);
+    host.channel->template request<Done>(
+        message, Milliseconds(parts_.config.deadlines.fence_ms),
+        [this, guest, what](const Result<Done>& done) {
+            settling_.erase(guest);
+            if (!done) log_error("guest " + guest + ", " + what + ": " + done.error().text());
+        });
+}
+
+}  // namespace grl::coordinator

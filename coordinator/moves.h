@@ -1,0 +1,80 @@
+// Guests that move from host to host: where they go, how many at once, and who may run one of which
+// there are two.
+//
+// Where to: the connected host with most free memory that defines the guest alike, is not closed
+// and has room; between equals the one with fewer guests of the same job (placement.h). One job's
+// guests move one after the other, as each move takes a silence of the job; of others at most
+// moves_at_once.
+//
+// Settling: a guest whose move was broken off may stand still twice, sent here and arrived there.
+// Once no move of it is under way, and both hosts of the move have said what they have (which these
+// are stands in the catalog before anything is sent):
+//
+//     runs somewhere                     what is left of it elsewhere is destroyed
+//     arrived, and runs nowhere          it runs there; what was sent is destroyed
+//     was sent, and is nowhere else      it runs where it was
+//
+// Runs on the io_context's thread; does not block.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "coordinator/lines.h"
+
+namespace grl::coordinator {
+
+class Moves {
+  public:
+    Moves(Parts parts, Lines& lines);
+
+    // `host` may be empty. The watcher gets a report also of a move that failed; an error where
+    // none began.
+    void move(const std::string& guest, const std::string& host, const std::string& cause,
+              Watcher<MoveReport> watcher);
+    // All guests of a host, which is closed for others until reopen().
+    void evacuate(const std::string& host, const std::string& cause,
+                  std::function<void(const MoveReport&)> progress,
+                  std::function<void(Result<MoveReports>)> done);
+    void reopen(const std::string& host, std::function<void(Result<Done>)> done);
+    bool is_closed(const std::string& host) const { return closed_.count(host) != 0; }
+
+    // A host has come or says anew what it has.
+    void settle();
+
+  private:
+    struct Ask {
+        std::string guest, host, cause;
+        Watcher<MoveReport> watcher;
+    };
+    void next();
+    void begin(Ask ask);
+    void depart(const Ask& ask, const MoveReport& report);
+    void ended(const std::string& guest, const Result<MoveReport>& outcome,
+               const Watcher<MoveReport>& watcher);
+    Result<const Host*> choose(const Ask& ask, const Host& from, std::uint32_t job) const;
+    std::uint32_t job_on(const std::string& guest) const;
+    void settle(const std::string& guest);
+    void watch();
+    bool all_said(const std::string& guest) const;
+    void close_trips();
+    template <class Message>
+    void say(const Host& host, const std::string& guest, const Message& message,
+             const std::string& what);
+
+    Parts parts_;
+    Lines& lines_;
+    std::deque<Ask> waiting_;
+    std::map<std::string, std::string> under_way_;  // guest → its target; empty: not chosen yet
+    std::map<std::string, MoveReport> trips_;       // that are not over, by guest
+    std::set<std::string> settling_;
+    std::set<std::string> closed_;
+    bool known_ = false;  // trips_ and closed_ are the catalog's
+    asio::steady_timer watch_;
+    Steady::time_point began_ = Steady::now();
+};
+
+}  // namespace grl::coordinator
