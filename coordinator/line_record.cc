@@ -47,7 +47,8 @@ void LineRecord::enter(Phase phase) {
 void LineRecord::end(Phase phase, const std::string& reason) {
     report_.phase = phase;
     report_.phases.back().ms = ms_since(phase_began_);
-    if (phase == Phase::done) report_.commit_ms = ms_since(released_at_);
+    const bool went_on = released_at_ != Steady::time_point();
+    if (phase == Phase::done && went_on) report_.commit_ms = ms_since(released_at_);
     report_.reason = reason;
 }
 

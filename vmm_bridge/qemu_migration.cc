@@ -1,5 +1,7 @@
 #include "vmm_bridge/qemu_migration.h"
 
+#include <algorithm>
+
 namespace grl::bridge {
 
 namespace {
@@ -7,9 +9,12 @@ namespace {
 constexpr const char* kStreamName = "grl-move";
 constexpr Milliseconds kMoveLimit{3'600'000};  // the coordinator's own deadline is shorter
 constexpr Milliseconds kSettleLimit{10'000};
-constexpr std::uint64_t kFast = 1ULL << 40;         // bytes a second: as fast as we read
-constexpr int kShortest = 1, kLongest = 2'000'000;  // ms of downtime
-constexpr int kFirstOfTheRest = 2;                  // pass
+constexpr std::uint64_t kFast = 1ULL << 40;                    // bytes a second: as fast as we read
+constexpr int kNone = 0, kShortest = 1, kLongest = 2'000'000;  // ms of downtime
+constexpr Milliseconds kPollStep{5};
+constexpr std::uint64_t kNearly = 8U << 20;  // bytes left of the first pass, at least
+constexpr std::uint64_t kNearlyShare = 16;   // or this share of all
+constexpr int kFirstOfTheRest = 2;           // pass
 
 std::uint64_t number_in(const json::object& object, const char* key) {
     const json::value* value = object.if_contains(key);
@@ -19,7 +24,11 @@ std::uint64_t number_in(const json::object& object, const char* key) {
 }  // namespace
 
 QemuMigration::QemuMigration(std::shared_ptr<QemuGuest> guest, MigrateOut events)
-    : guest_(std::move(guest)), events_(std::move(events)), deadline_(guest_->io()) {}
+    : guest_(std::move(guest)),
+      events_(std::move(events)),
+      one_pass_(guest_->definition().qemu.accel == "tcg"),
+      deadline_(guest_->io()),
+      poll_(guest_->io()) {}
 
 Error QemuMigration::error(const std::string& why) const {
     return fail("sending guest " + guest_->definition().name, "", why);
@@ -33,13 +42,23 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("QEMU did not send it in time"));
     });
-    auto good = [self](Result<json::value> reply) {
+    if (!one_pass_) return begin(std::move(stream), limit_bytes_s);
+    runs_ = false;
+    auto shared_stream = std::make_shared<Fd>(std::move(stream));
+    guest_->command("stop", {}, [self, shared_stream, limit_bytes_s](Result<json::value> reply) {
+        if (!reply) return self->end(reply.error());
+        self->begin(std::move(*shared_stream), limit_bytes_s);
+    });
+}
+
+void QemuMigration::begin(Fd stream, std::uint64_t limit_bytes_s) {
+    auto good = [self = shared_from_this()](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     };
-    guest_->command(
-        "migrate-set-parameters",
-        {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast}, {"downtime-limit", kShortest}},
-        good);
+    guest_->command("migrate-set-parameters",
+                    {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast},
+                     {"downtime-limit", one_pass_ ? kNone : kShortest}},
+                    good);
     guest_->command("getfd", {{"fdname", kStreamName}}, good, std::move(stream));
     guest_->command("migrate", {{"uri", std::string("fd:") + kStreamName}}, good);
 }
@@ -47,14 +66,41 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
 void QemuMigration::on_event(const Result<QmpEvent>& event) {
     if (!event) return end(event.error());
     if (event->name == "MIGRATION_PASS") {
-        if (number_in(event->data, "pass") == kFirstOfTheRest && events_.copied) events_.copied();
+        on_pass(number_in(event->data, "pass"));
+    } else if (event->name == "RESUME") {
+        runs_ = true;
     } else if (event->name == "STOP") {
-        if (events_.stopped) events_.stopped();
+        if (runs_ && events_.stopped) events_.stopped();
     } else if (event->name == "MIGRATION") {
         const std::string status = text_in(event->data, "status");
         if (status == "completed") return completed();
         if (status == "failed" || status == "cancelled") return failed(status);
     }
+}
+
+void QemuMigration::on_pass(std::uint64_t pass) {
+    if (!one_pass_ && pass == kFirstOfTheRest) return copied();
+    if (!one_pass_ || runs_ || pass != 1) return;
+    guest_->command("cont", {}, [self = shared_from_this()](Result<json::value> reply) {
+        if (!reply) return self->end(reply.error());
+        self->poll();
+    });
+}
+
+void QemuMigration::poll() {
+    ask(guest_, [self = shared_from_this()](Result<MigrationFacts> facts) {
+        if (self->ended_ || self->copied_ || !facts) return;
+        const std::uint64_t all = self->guest_->definition().memory_mib << 20;
+        if (facts->left_bytes <= std::max(kNearly, all / kNearlyShare)) return self->copied();
+        self->poll_.expires_after(kPollStep);
+        self->poll_.async_wait([self](boost::system::error_code ec) {
+            if (!ec) self->poll();
+        });
+    });
+}
+
+void QemuMigration::copied() {
+    if (!std::exchange(copied_, true) && events_.copied) events_.copied();
 }
 
 // QEMU says completed before it enters "postmigrate", and a guest that is let run in between makes
@@ -82,6 +128,7 @@ void QemuMigration::end(Result<std::int64_t> outcome) {
     if (std::exchange(ended_, true)) return;
     auto self = shared_from_this();
     deadline_.cancel();
+    poll_.cancel();
     guest_->watch({});
     // A capture wants it as fast as it goes.
     guest_->command("migrate-set-parameters", {{"max-bandwidth", kFast}},
@@ -106,8 +153,9 @@ void QemuMigration::cancel(Callback<Done> done) {
 }
 
 void QemuMigration::converge(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done) {
+    const bool one_pass = guest->definition().qemu.accel == "tcg";
     guest->command("migrate-set-parameters",
-                   {{"max-bandwidth", kFast}, {"downtime-limit", kLongest}},
+                   {{"max-bandwidth", kFast}, {"downtime-limit", one_pass ? kNone : kLongest}},
                    [done = std::move(done)](Result<json::value> reply) {
                        if (!reply) return done(reply.error());
                        done(Done{});

@@ -1,14 +1,22 @@
 // A running QEMU guest's way to another host: one migration into a stream.
 //
-//     sent ─► copying ── PASS 2 ─► copied ── converge, STOP ─► stopped ── completed ─► finished
-//                └────────────── STOP ───────────────────────────┘
+//     sent ─► copying ── first pass (nearly) over ─► copied ── converge, STOP ─► stopped ─►
+//     finished
+//                └──────────────────── STOP, by QEMU itself ──────────────────────┘
 //     any ── failed, cancelled, deadline, monitor gone ──► finished with the error
 //
-// PASS 2 says that every page was sent once. From there QEMU stops the guest by itself as soon as
-// what is left would take less than its limit for the downtime, so that is as low as it can be
-// until converge(); whoever holds the stream back keeps QEMU from finding so little left. A limit
-// of 0 would be wrong: 7.2 then never looks again at what the guest has written, and stops after
-// the first pass. Threads: the io_context's.
+// With KVM: PASS 2 says that every page was sent once. From there QEMU stops the guest by itself as
+// soon as what is left would take less than its limit for the downtime, so that is as low as it can
+// be until converge(); whoever holds the stream back keeps QEMU from finding so little left.
+//
+// With TCG no second look at what the guest has written may be taken while it runs: 7.2 forgets a
+// store that is between marking its page and being done when the marks are collected, and the guest
+// arrives with a torn page (seen: a kernel that waits for ever for a sequence count to become
+// even). So the marks are set up while the guest is stopped for a moment, and collected once it has
+// been stopped for good: with a limit of 0 for the downtime 7.2 makes one pass and no other. It is
+// `copied` shortly before that pass ends, which only asking QEMU can tell.
+//
+// Threads: the io_context's.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -32,7 +40,11 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     static void ask(const std::shared_ptr<QemuGuest>& guest, Callback<MigrationFacts> done);
 
   private:
+    void begin(Fd stream, std::uint64_t limit_bytes_s);
     void on_event(const Result<QmpEvent>& event);
+    void on_pass(std::uint64_t pass);
+    void poll();
+    void copied();
     void completed();
     void failed(const std::string& status);
     void end(Result<std::int64_t> outcome);
@@ -40,8 +52,12 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
 
     std::shared_ptr<QemuGuest> guest_;
     MigrateOut events_;
+    const bool one_pass_;  // TCG
     asio::steady_timer deadline_;
+    asio::steady_timer poll_;
     std::optional<Act<Done>> cancelling_;
+    bool runs_ = true;  // until QEMU stops it for good
+    bool copied_ = false;
     bool ended_ = false;
 };
 

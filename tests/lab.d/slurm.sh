@@ -38,18 +38,21 @@ slurm_conf() {
 	InactiveLimit=0
 	MinJobAge=3600
 	$(slurm_nodes)
-	PartitionName=guests Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=EXCLUSIVE
-	PartitionName=shared Nodes=ALL MaxTime=INFINITE State=UP OverSubscribe=YES:4
+	PartitionName=guests Nodes=$(IFS=,; echo "${GUESTS[*]}") Default=YES MaxTime=INFINITE State=UP OverSubscribe=EXCLUSIVE
+	PartitionName=shared Nodes=$(IFS=,; echo "${GUESTS[*]}") MaxTime=INFINITE State=UP OverSubscribe=YES:4
+	PartitionName=hosts Nodes=$(IFS=,; echo "${HOSTS[*]}") MaxTime=INFINITE State=DOWN
 	E
 }
 
 # More processors than the guest has, so that several ranks of a test fit on a node.
 slurm_nodes() {
-    local guest
+    local guest host
     for guest in "${GUESTS[@]}"; do
         echo "NodeName=$guest NodeAddr=$(cluster_address "$guest") CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4" \
             "ThreadsPerCore=1 RealMemory=$((GUEST_MIB - 56)) State=UNKNOWN"
     done
+    # No job runs on a host, and no slurmd: it is a node so that an operator can drain it.
+    for host in "${HOSTS[@]}"; do echo "NodeName=$host NodeAddr=$CLUSTER.1 Port=6899 CPUs=1 State=DOWN"; done
 }
 
 # plugstack_line ROOT [ARGUMENT...]: of the plugin that is installed below ROOT.
@@ -73,6 +76,8 @@ start_slurmctld() {
     in_ctl "$LAB_D/process" spawn "$LAB/ctl/slurmctld.pid" "$LAB/ctl/log/slurmctld.out" slurmctld -D
     wait_for 15 "slurmctld (log: $LAB/ctl/log/slurmctld.log)" in_ctl scontrol ping >/dev/null
 }
+
+node_is_drained() { [[ $(in_ctl sinfo -h -N -n "$1" -o %T) == *drain* ]]; }
 
 nodes_idle() {
     [[ $(in_ctl sinfo -h -N -p guests -o %T | grep -c '^idle$') == "${#GUESTS[@]}" ]]
