@@ -16,25 +16,22 @@ empty() { [[ $(grl status | jq ".hosts[] | select(.host == \"$1\") | .guests | l
 one_copy() {
     [[ $(grl status | jq -c "[.hosts[].guests[] | select(.name == \"$1\") | .state]") == '["running"]' ]]
 }
-history_of() { grl history | jq -c ".moves[] | select(.guest == \"$1\")" | tail -n 1; }
 no_node_is_down() { ! in_ctl sinfo -h -N -p guests -o %T | grep -q down; }
 
 @test "every guest goes round the hosts, in the silence of its job" {
-    local guest host moves=0
-    for host in h4 h1; do
-        for guest in "${GUESTS[@]}"; do
-            run in_ctl grlctl migrate "$guest"
-            echo "$output"
-            ((status == 0))
-            [[ $output == *"runs on "* ]]
-            one_copy "$guest"
-            moves=$((moves + 1))
-        done
+    local guest moves=0
+    for guest in "${GUESTS[@]}" "${GUESTS[@]}"; do
+        run in_ctl grlctl migrate "$guest"
+        echo "$output"
+        ((status == 0))
+        [[ $output == *"runs on "* ]]
+        one_copy "$guest"
+        moves=$((moves + 1))
     done
     no_node_is_down
-    (($(grl history | jq '[.moves[] | select(.line.phase == "done")] | length') == moves))
-    in_ctl grlctl history
-    (($(grl history | jq '[.moves[] | select(.drained)] | length') > 0))
+    in_ctl grlctl history "$moves"
+    (($(grl history "$moves" | jq '[.moves[] | select(.line.phase == "done")] | length') == moves))
+    (($(grl history "$moves" | jq '[.moves[] | select(.drained)] | length') > 0))
     in_ctl grlctl checkpoint "$JOB"
 }
 
@@ -68,7 +65,7 @@ no_node_is_down() { ! in_ctl sinfo -h -N -p guests -o %T | grep -q down; }
 
 @test "a bridge or a coordinator that dies in mid-move leaves one copy, and the job is right" {
     local job victim from to
-    job=$(start_job --grl-checkpoint "--iterations 250 --pause-us 20000")
+    job=$(start_job --grl-checkpoint "--iterations 100 --pause-us 20000")
     wait_ready "$job"
     for victim in source target coordinator; do
         from=$(host_of g3)

@@ -91,7 +91,10 @@ void QemuMigration::poll() {
     ask(guest_, [self = shared_from_this()](Result<MigrationFacts> facts) {
         if (self->ended_ || self->copied_ || !facts) return;
         const std::uint64_t all = self->guest_->definition().memory_mib << 20;
-        if (facts->left_bytes <= std::max(kNearly, all / kNearlyShare)) return self->copied();
+        const bool begun = facts->passes > 0;
+        if (begun && facts->left_bytes <= std::max(kNearly, all / kNearlyShare)) {
+            return self->copied();
+        }
         self->poll_.expires_after(kPollStep);
         self->poll_.async_wait([self](boost::system::error_code ec) {
             if (!ec) self->poll();
