@@ -65,7 +65,7 @@ no_node_is_down() { ! in_ctl sinfo -h -N -p guests -o %T | grep -q down; }
 
 @test "a bridge or a coordinator that dies in mid-move leaves one copy, and the job is right" {
     local job victim from to
-    job=$(start_job --grl-checkpoint "--iterations 100 --pause-us 20000")
+    job=$(start_job --grl-checkpoint "--iterations 60 --pause-us 20000")
     wait_ready "$job"
     for victim in source target coordinator; do
         from=$(host_of g3)

@@ -6,14 +6,14 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr std::chrono::seconds kStreamLimit{30};
+constexpr std::chrono::seconds kArrivalLimit{30};
 
 }  // namespace
 
 GuestArrival::GuestArrival(asio::io_context& io, Driver& driver, ReceiveGuest order,
                            GuestDefinition guest)
     : driver_(driver), order_(std::move(order)), definition_(std::move(guest)), timer_(io) {
-    timer_.expires_after(kStreamLimit);
+    timer_.expires_after(kArrivalLimit);
     timer_.async_wait([this](boost::system::error_code ec) {
         if (!ec && state_ == State::waiting) {
             drop("no connection came from the other host", [](Result<Done>) {});

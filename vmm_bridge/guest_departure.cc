@@ -9,7 +9,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr std::chrono::seconds kStreamLimit{10};
+constexpr std::chrono::seconds kConnectLimit{10};
 constexpr std::chrono::milliseconds kReportEvery{250};
 
 }  // namespace
@@ -21,7 +21,7 @@ GuestDeparture::GuestDeparture(asio::io_context& io, Driver& driver, SendGuest o
       order_(std::move(order)),
       progress_(std::move(progress)),
       timer_(io) {
-    timer_.expires_after(kStreamLimit);
+    timer_.expires_after(kConnectLimit);
     timer_.async_wait([this](boost::system::error_code ec) {
         if (!ec && state_ == State::waiting) {
             drop("no connection to the other host", [](Result<Done>) {});

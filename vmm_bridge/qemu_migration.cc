@@ -6,9 +6,9 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr const char* kStreamName = "grl-move";
+constexpr const char* kMoveStream = "grl-move";
 constexpr Milliseconds kMoveLimit{3'600'000};  // the coordinator's own deadline is shorter
-constexpr Milliseconds kSettleLimit{10'000};
+constexpr Milliseconds kCancelLimit{10'000};
 constexpr std::uint64_t kFast = 1ULL << 40;                    // bytes a second: as fast as we read
 constexpr int kNone = 0, kShortest = 1, kLongest = 2'000'000;  // ms of downtime
 constexpr Milliseconds kPollStep{5};
@@ -59,8 +59,8 @@ void QemuMigration::begin(Fd stream, std::uint64_t limit_bytes_s) {
                     {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast},
                      {"downtime-limit", one_pass_ ? kNone : kShortest}},
                     good);
-    guest_->command("getfd", {{"fdname", kStreamName}}, good, std::move(stream));
-    guest_->command("migrate", {{"uri", std::string("fd:") + kStreamName}}, good);
+    guest_->command("getfd", {{"fdname", kMoveStream}}, good, std::move(stream));
+    guest_->command("migrate", {{"uri", std::string("fd:") + kMoveStream}}, good);
 }
 
 void QemuMigration::on_event(const Result<QmpEvent>& event) {
@@ -146,7 +146,7 @@ void QemuMigration::cancel(Callback<Done> done) {
     if (!cancelling_) cancelling_.emplace();
     if (!cancelling_->join(std::move(done))) return;
     auto self = shared_from_this();
-    deadline_.expires_after(kSettleLimit);
+    deadline_.expires_after(kCancelLimit);
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("it was cancelled, but QEMU did not settle"));
     });

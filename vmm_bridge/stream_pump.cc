@@ -8,7 +8,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr std::size_t kStep = 256U << 10;  // bytes
+constexpr std::size_t kPumpStep = 256U << 10;  // bytes
 
 int family_of(const Fd& socket) {
     sockaddr_storage name{};
@@ -28,7 +28,7 @@ StreamPump::StreamPump(asio::io_context& io, Fd vmm, Fd network, Callback<Done> 
     : vmm_(stream_of(io, std::move(vmm))),
       network_(stream_of(io, std::move(network))),
       ended_(std::move(ended)),
-      buffer_(kStep) {}
+      buffer_(kPumpStep) {}
 
 void StreamPump::hold() {
     held_ = true;

@@ -13,11 +13,11 @@ bench() {
     for word; do
         case $word in
             --json) BENCH_JSON=1 ;;
-            gate | armci | nwchem | drain | resume | stall | line | endurance) names+=("$word") ;;
-            *) die "bench: no benchmark '$word' (gate, armci, nwchem, drain, resume, stall, line, endurance)" ;;
+            gate | armci | nwchem | drain | resume | stall | line | migrate | endurance) names+=("$word") ;;
+            *) die "bench: no benchmark '$word' (gate, armci, nwchem, drain, resume, stall, line, migrate, endurance)" ;;
         esac
     done
-    ((${#names[@]})) || names=(gate armci drain resume stall line endurance)
+    ((${#names[@]})) || names=(gate armci drain resume stall line migrate endurance)
     build
     [[ -n $BENCH_JSON ]] || printf '%-28s %10s %-6s %10s %7s %18s %8s  %s\n' name value unit baseline ratio 'p10 to p90' goal met
     for word in "${names[@]}"; do "bench_$word"; done
@@ -270,6 +270,58 @@ bench_stall() {
         'map(.long_us | sort | reverse | .[:$n]) | transpose | map(map(values) | max / 1000)')
     bench_row "stall: after a capture" ms null "$drained" "$bare"
     down
+}
+
+# A guest to and fro between two hosts, by us and by QEMU alone with its own settings: how long the network misses it.
+BENCH_MOVES=${GRL_LAB_BENCH_MOVES:-10}
+BENCH_MOVE_S=6 # a move and some time before and after it
+
+bench_migrate() {
+    local load
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_migrate tests/heartbeat
+    bench_up_guests
+    bench_migrate_rows "idle"
+    load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
+    wait_ready "$load"
+    bench_migrate_rows "communicating"
+    cancel_job "$load"
+    down
+}
+
+bench_migrate_rows() {
+    local ours bare phase
+    say "bench: $BENCH_MOVES moves of g1, then as many by QEMU alone ($1)"
+    ours=$(bench_moves bench_our_move)
+    bare=$(bench_moves bench_bare_move)
+    bench_row "migrate: downtime, $1" ms 1.2 "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
+    bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
+    bench_row "migrate: bytes, $1" MiB null "$(jq -cs 'map(.bytes / 1048576)' <<<"$ours")" \
+        "$(jq -cs 'map(.bytes / 1048576)' <<<"$bare")"
+    for phase in precopy drain switchover release; do
+        bench_row "migrate: $phase, $1" ms null "$(jq -cs --arg p "$phase" 'map([.phases[] | select(.phase == $p) | .ms] | add)' <<<"$ours")"
+    done
+}
+
+# bench_moves HOW: one JSON object a move, what the network saw among it.
+bench_moves() {
+    local i from to beats=$LAB/log/heartbeat.json
+    for ((i = 0; i < BENCH_MOVES; i++)); do
+        from=$(guest_host g1)
+        to=$([[ $from == h4 ]] && echo h1 || echo h4)
+        in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
+        sleep 1
+        "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
+        wait $!
+        jq -cs add "$LAB/log/move.json" "$beats"
+    done
+}
+
+bench_our_move() { grl migrate g1 "$2" | jq '{total_ms, bytes: .sent_bytes, phases: .line.phases}'; }
+
+bench_bare_move() {
+    kill_bridge "$1" && kill_bridge "$2"
+    in_host "$2" "$BUILD/tests/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
+    start_bridge "$1" && start_bridge "$2"
 }
 
 read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
