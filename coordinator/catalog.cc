@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS lines(job INTEGER NOT NULL, line INTEGER NOT NULL,
                                  PRIMARY KEY(job, line));
 CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed_hosts(host TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, report TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, open INTEGER NOT NULL,
+                                 report TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS history(at_ns INTEGER NOT NULL, job INTEGER NOT NULL,
                                    kind TEXT NOT NULL, body TEXT NOT NULL);
 )";
@@ -318,12 +319,13 @@ Result<void> Catalog::add_history(std::uint32_t job, const std::string& kind, st
 }
 
 Result<void> Catalog::put_move(const MoveReport& report, std::uint32_t keep) {
-    Result<void> put = Statement(*db_, "INSERT OR REPLACE INTO moves VALUES(?, ?)")
+    Result<void> put = Statement(*db_, "INSERT OR REPLACE INTO moves VALUES(?, ?, ?)")
                            .bind(report.move)
+                           .bind(report.open ? 1 : 0)
                            .bind(json::serialize(to_json(report)))
                            .done();
     if (!put) return put;
-    return Statement(*db_, "DELETE FROM moves WHERE move + ? <= ?")
+    return Statement(*db_, "DELETE FROM moves WHERE open = 0 AND move + ? <= ?")
         .bind(keep)
         .bind(report.move)
         .done();

@@ -40,6 +40,7 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       control_(parts_, lines_, restores_, moves_),
       bridge_uid_(uid_of(config_.coordinator.bridge_user)),
       stopping_(io) {
+    moves_.placed = [this](const std::string& guest) { places_.erase(guest); };
     watch_hosts();
 }
 
@@ -144,6 +145,7 @@ void Coordinator::note_places(const Host& host) {
 
 void Coordinator::stop(std::function<void()> done) {
     stop_by_ = Steady::now() + kStopLimit;
+    moves_.stop();
     for (const auto& run : lines_.all()) run->cancel("the coordinator ends");
     wait_for_lines(std::move(done));
 }

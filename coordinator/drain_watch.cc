@@ -1,5 +1,6 @@
 #include "coordinator/drain_watch.h"
 
+#include <optional>
 #include <sstream>
 
 #include "grl/log.h"
@@ -8,15 +9,15 @@ namespace grl::coordinator {
 
 namespace {
 
-constexpr const char* kOurs = "grl";       // a drain that is meant for us begins so
 constexpr const char* kOurWord = "grl: ";  // what we say of one
 constexpr const char* kAppended = "; grl: ";
 
-// "grl migrate h4" → h4
-std::string target_in(const std::string& reason) {
+// "grl", "grl migrate", "grl migrate h4": the host, or nothing where it is no word to us.
+std::optional<std::string> target_in(const std::string& reason) {
     std::istringstream words(reason);
     std::string ours, verb, host;
     words >> ours >> verb >> host;
+    if (ours != "grl" || (!verb.empty() && verb != "migrate")) return std::nullopt;
     return host;
 }
 
@@ -50,22 +51,28 @@ void DrainWatch::later() {
 }
 
 void DrainWatch::take(const std::vector<NodeFacts>& nodes) {
+    latest_.clear();
+    for (const NodeFacts& node : nodes) latest_[node.name] = node;
     for (const NodeFacts& node : nodes) {
         if (!node.drained) {
             seen_.erase(node.name);
             if (emptied_.erase(node.name)) moves_.reopen(node.name, [](const Result<Done>&) {});
             continue;
         }
-        const bool is_host = parts_.hosts.find(node.name) != nullptr;
+        const Host* host = parts_.hosts.find(node.name);
+        const bool is_host = host != nullptr;
         const bool is_guest = !is_host && parts_.hosts.definition_of(node.name) != nullptr;
         const bool said =
             node.reason.starts_with(kOurWord) || node.reason.find(kAppended) != std::string::npos;
+        // Emptied by a coordinator before this one.
+        if (said && is_host && moves_.is_closed(node.name)) emptied_.insert(node.name);
         if (said || (!is_host && !is_guest)) continue;
+        if (is_host && !host->connected()) continue;  // when it is back
         const std::pair drain(node.reason, node.reason_at);
         if (seen_[node.name] == drain) continue;
         seen_[node.name] = drain;
         if (is_host) evacuate(node);
-        if (is_guest && node.reason.starts_with(kOurs)) move(node);
+        if (is_guest && target_in(node.reason)) move(node);
     }
 }
 
@@ -73,23 +80,27 @@ void DrainWatch::move(const NodeFacts& node) {
     auto ended = [this, node](const Result<MoveReport>& outcome) {
         NodeChange change{node.name, false, {}, {}};
         if (outcome && outcome->line.phase == Phase::done) {
-            change.resume = true;
+            change.resume = still(node);
             change.comment = with_host(node.comment, outcome->to);
         } else {
             const std::string why = outcome ? outcome->line.reason : outcome.error().why;
-            change.reason = std::string(kOurWord) + "stays" +
-                            (outcome ? " on " + outcome->from : std::string()) + ": " + why;
-            log_warning("node " + node.name + " was drained to be moved, but " + *change.reason);
+            const std::string text = std::string(kOurWord) + "stays" +
+                                     (outcome ? " on " + outcome->from : std::string()) + ": " +
+                                     why;
+            log_warning("node " + node.name + " was drained to be moved, but " + text);
+            if (!still(node)) return;
+            change.reason = text;
         }
         say(std::move(change));
     };
-    moves_.move(node.name, target_in(node.reason), "drain of " + node.name, {{}, ended});
+    moves_.move(node.name, *target_in(node.reason), "drain of " + node.name, {{}, ended});
 }
 
 void DrainWatch::evacuate(const NodeFacts& node) {
     emptied_.insert(node.name);
     moves_.evacuate(
         node.name, "drain of " + node.name, {}, [this, node](const Result<MoveReports>& outcome) {
+            if (!still(node)) return;
             NodeChange change{node.name, false, {}, {}};
             const std::string what = outcome
                                          ? std::to_string(outcome->moves.size()) + " guests moved"
@@ -99,7 +110,14 @@ void DrainWatch::evacuate(const NodeFacts& node) {
         });
 }
 
+bool DrainWatch::still(const NodeFacts& order) const {
+    const auto now = latest_.find(order.name);
+    return now != latest_.end() && now->second.drained && now->second.reason == order.reason &&
+           now->second.reason_at == order.reason_at;
+}
+
 void DrainWatch::say(NodeChange change) {
+    if (moves_.stopping()) return;  // the next coordinator goes on with it
     parts_.slurm.change(std::move(change), [](const Result<void>& done) {
         if (!done) log_error(done.error().text());
     });

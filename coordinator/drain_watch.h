@@ -1,6 +1,6 @@
 // Moves by scontrol: what an operator drains is emptied, if it is meant for us.
 //
-//   a guest's node, drained with a reason that begins "grl" ("grl migrate", "grl migrate h4")
+//   a guest's node, drained with the reason "grl", "grl migrate" or "grl migrate h4"
 //       it moves, the node is resumed, its comment says host=h4;
 //       if it cannot move, it stays drained, with the reason "grl: stays on h2: …"
 //   a host that is a node itself, drained for whatever reason
@@ -28,10 +28,13 @@ class DrainWatch {
     void take(const std::vector<NodeFacts>& nodes);
     void move(const NodeFacts& node);
     void evacuate(const NodeFacts& node);
+    // Nobody has said anything else of the node since.
+    bool still(const NodeFacts& order) const;
     void say(NodeChange change);
 
     Parts parts_;
     Moves& moves_;
+    std::map<std::string, NodeFacts> latest_;
     std::map<std::string, std::pair<std::string, std::int64_t>> seen_;  // drains begun, by node
     std::set<std::string> emptied_;                                     // hosts
     std::string last_error_;

@@ -200,13 +200,17 @@ GuestState Hosts::state_on(const Host& host, const std::string& guest) {
     return GuestState::absent;
 }
 
+std::vector<const Host*> Hosts::homes_of(const std::string& guest) const {
+    auto here = hosts_of(guest);
+    std::erase_if(here, [&](const Host* host) { return !is_here(state_on(*host, guest)); });
+    return here;
+}
+
 Result<const Host*> Hosts::home_of(const std::string& guest) const {
     auto no = [&](const std::string& why) {
         return fail("finding guest " + guest, "", why, ErrorKind::refused);
     };
-    auto here = hosts_of(guest);
-    // What a move has under way is nobody's home.
-    std::erase_if(here, [&](const Host* host) { return !is_here(state_on(*host, guest)); });
+    const auto here = homes_of(guest);
     if (here.size() > 1) {
         return no("guest " + guest + " is on " + here[0]->name + " and on " + here[1]->name +
                   ": stop one");

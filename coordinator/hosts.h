@@ -62,6 +62,8 @@ class Hosts {
     // Connected hosts on which the guest runs or something of it is: two during a move.
     std::vector<const Host*> hosts_of(const std::string& guest) const;
     static GuestState state_on(const Host& host, const std::string& guest);
+    // Of these, where it lives: runs, starts or was stopped; no remnant of a move.
+    std::vector<const Host*> homes_of(const std::string& guest) const;
     // The one host on which it runs, or why there is none ("guest g2 is on no connected host").
     Result<const Host*> home_of(const std::string& guest) const;
     // The guest as any connected host defines it; null: it is no known guest.

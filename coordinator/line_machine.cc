@@ -19,6 +19,7 @@ constexpr std::array kStates = {
     LineStateRow{S::capture, Phase::capture, &Deadlines::capture_ms},
     LineStateRow{S::hold, Phase::hold, nullptr},
     LineStateRow{S::switchover, Phase::switchover, &Deadlines::switch_ms},
+    LineStateRow{S::note, Phase::switchover, &Deadlines::prepare_ms},
     LineStateRow{S::give, Phase::switchover, &Deadlines::release_ms},
     LineStateRow{S::go_on, Phase::release, &Deadlines::release_ms},
     LineStateRow{S::clear, Phase::commit, &Deadlines::fence_ms},
@@ -90,12 +91,19 @@ constexpr std::array kTransitions = {
     Row{S::hold, E::image_failed, S::undo},
     Row{S::hold, E::cancel, S::undo},
 
-    Row{S::switchover, E::all_arrived, S::give},
+    Row{S::switchover, E::all_arrived, S::note},
     Row{S::switchover, E::failed, S::undo},
     Row{S::switchover, E::timeout, S::undo},
     Row{S::switchover, E::bridge_lost, S::undo},
     Row{S::switchover, E::image_failed, S::undo},
     Row{S::switchover, E::cancel, S::undo},
+
+    Row{S::note, E::noted, S::give},
+    Row{S::note, E::failed, S::undo},
+    Row{S::note, E::timeout, S::undo},
+    Row{S::note, E::bridge_lost, S::undo},
+    Row{S::note, E::image_failed, S::undo},
+    Row{S::note, E::cancel, S::undo},
 
     Row{S::give, E::all_given, S::go_on},
     Row{S::give, E::failed, S::strand},

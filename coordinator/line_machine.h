@@ -13,10 +13,10 @@
 //
 // A move has another middle, and no image:
 //
-//   request ─► precopy ─► drain ─► switchover ─► give ─► go_on ─► clear ─► done
-//                 │ │       │ │       ▲  │         │
-//                 │ └───────┼─┴───────┘  │         ▼
-//                 │         └───► undo ◄─┘      strand ─► aborted
+//   request ─► precopy ─► drain ─► switchover ─► note ─► give ─► go_on ─► clear ─► done
+//                 │ │       │ │       ▲  │         │       │
+//                 │ └───────┼─┴───────┘  │         │       ▼
+//                 │         └───► undo ◄─┴─────────┘    strand ─► aborted
 //                 └► discard ─► aborted ◄─┘
 //
 // switchover is entered without a silence where the VMM has stopped the guest by itself, as so
@@ -52,6 +52,7 @@ enum class LineState {
     capture,     // bridges cut the stopped guests
     hold,        // they stay stopped
     switchover,  // of a move: stopped here, the rest goes over
+    note,        // the catalog knows that it is given away
     give,        // it may run there
     go_on,       // masters open the gates
     clear,       // what is left of it here goes
@@ -66,8 +67,8 @@ enum class LineState {
     aborted,
 };
 BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold, switchover,
-                    give, go_on, clear, strand, release, images, manifest, undo, erase, discard,
-                    done, aborted)
+                    note, give, go_on, clear, strand, release, images, manifest, undo, erase,
+                    discard, done, aborted)
 
 enum class LineEvent {
     admitted,
@@ -84,6 +85,7 @@ enum class LineEvent {
     all_released,
     went_on,  // all_released of a line that keeps nothing
     all_arrived,
+    noted,
     all_given,
     all_cleared,
     all_durable,
@@ -98,8 +100,8 @@ enum class LineEvent {
 };
 BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, all_copied, all_silent, all_quiet,
                     went_ahead, all_frozen, all_captured, all_held, let_go, all_released, went_on,
-                    all_arrived, all_given, all_cleared, all_durable, manifest_written, all_undone,
-                    failed, timeout, bridge_lost, master_lost, image_failed, cancel)
+                    all_arrived, noted, all_given, all_cleared, all_durable, manifest_written,
+                    all_undone, failed, timeout, bridge_lost, master_lost, image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {

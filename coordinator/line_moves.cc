@@ -32,6 +32,17 @@ void LineRun::switch_over() {
                   [this](const Switched& s) { moving_.sent_bytes = s.sent_bytes; });
 }
 
+// On disk, as the next coordinator must not give it back.
+void LineRun::note() {
+    order_.move->note([weak = weak_from_this(), epoch = epoch_](const Result<void>& noted) {
+        auto self = weak.lock();
+        if (!self || self->epoch_ != epoch) return;
+        if (!noted) return self->fire(LineEvent::failed, noted.error().text());
+        self->moving_.given = true;
+        self->fire(LineEvent::noted);
+    });
+}
+
 // From here on it is not dropped any more, whatever happens.
 void LineRun::give() {
     when_all_ = LineEvent::all_given;

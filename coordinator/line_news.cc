@@ -45,6 +45,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
             case LineState::capture:
             case LineState::hold:
             case LineState::switchover:
+            case LineState::note:
             case LineState::give:
                 return true;  // its release is to come
             case LineState::go_on:

@@ -2,6 +2,7 @@
 // guest, the proof of silence. Becomes its report and its manifest. Pure but for the clock.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct MoveOrder {
     LineHost from, to;
     std::uint32_t limit_mib_s = 0;
     std::string cause;
+    // Writes down that it is given to the target; calls back when that is on disk.
+    std::function<void(std::function<void(Result<void>)>)> note;
     std::string undrained;  // why the job on it is not brought to silence; empty: it is, if any
 };
 

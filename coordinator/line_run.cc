@@ -101,6 +101,8 @@ void LineRun::act() {
             return hold();
         case LineState::switchover:
             return switch_over();
+        case LineState::note:
+            return note();
         case LineState::give:
             return give();
         case LineState::go_on:

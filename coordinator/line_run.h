@@ -16,6 +16,7 @@
 //   precopy     ─────────► receive_guest there, send_guest here … precopied
 //   drain       ─────────────────────────────────────► drain … silent
 //   switchover  ─────────► switch_guest here, await_guest there
+//   note          the catalog, on disk: from here on it is the target's
 //   give        ─────────► resume_guests there
 //   go_on       ─────────────────────────────────────► release
 //   clear       ─────────► destroy_guests here
@@ -102,6 +103,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void release();
     void precopy();  // these: line_moves.cc
     void switch_over();
+    void note();
     void give();
     void go_on();
     void clear();

@@ -191,12 +191,13 @@ void Lines::move_alone(MoveOrder order, Watcher<MoveReport> watcher) {
 
 // A guest can be moved without a silence, too: whatever forbids a line does not hold it here.
 void Lines::admit_move(std::uint32_t id, std::function<void(Result<LineOrder>)> then) {
-    admit(id, LineKind::move, [this, id, then](Result<LineOrder> order) {
+    // The run may have ended before the answer is here.
+    admit(id, LineKind::move, [id, move = *jobs_[id].moving, then](Result<LineOrder> order) {
         if (order) return then(std::move(order));
         LineOrder line;
-        line.id = {id, jobs_[id].moving->move};
+        line.id = {id, move.move};
         line.kind = LineKind::move;
-        line.move = jobs_[id].moving;
+        line.move = move;
         line.move->undrained = order.error().why;
         then(std::move(line));
     });

@@ -11,10 +11,13 @@ namespace grl::coordinator {
 namespace {
 
 constexpr std::chrono::seconds kWatchEvery{2};
-constexpr std::chrono::seconds kStrangersWait{30};  // where the catalog does not know the move
 
 bool over(const MoveReport& move) {
     return move.line.phase == Phase::done || move.line.phase == Phase::aborted;
+}
+
+bool holds_state(GuestState state) {
+    return state != GuestState::absent && state != GuestState::lost;
 }
 
 Error refusal(const std::string& guest, const std::string& why) {
@@ -52,7 +55,7 @@ Moves::Moves(Parts parts, Lines& lines) : parts_(parts), lines_(lines), watch_(p
         if (!known) return log_error(known.error().text());
         closed_.insert(known->closed.begin(), known->closed.end());
         for (const MoveReport& move : known->moves) {
-            if (!over(move)) trips_[move.guest] = move;
+            if (move.open) trips_[move.guest] = move;
         }
         settle();
     });
@@ -76,8 +79,14 @@ void Moves::move(const std::string& guest, const std::string& host, const std::s
     next();
 }
 
+void Moves::stop() {
+    stopping_ = true;
+    waiting_.clear();
+}
+
 void Moves::next() {
-    while (!waiting_.empty() && under_way_.size() < parts_.config.coordinator.moves_at_once) {
+    while (!stopping_ && !waiting_.empty() &&
+           under_way_.size() < parts_.config.coordinator.moves_at_once) {
         Ask ask = std::move(waiting_.front());
         waiting_.pop_front();
         begin(std::move(ask));
@@ -138,6 +147,18 @@ void Moves::depart(const Ask& ask, const MoveReport& report) {
     order.to = {to->name, to->channel, {}, {}, {}};
     order.limit_mib_s = parts_.config.coordinator.move_limit_mib_s;
     order.cause = ask.cause;
+    order.note = [this, guest = ask.guest](std::function<void(Result<void>)> then) {
+        MoveReport& trip = trips_[guest];
+        trip.given = true;
+        // A restore looks for the guest there, too.
+        if (placed) placed(guest);
+        parts_.store.run(
+            [trip, keep = parts_.config.coordinator.keep_moves](Catalog& c) -> Result<void> {
+                auto put = c.put_move(trip, keep);
+                return put ? c.put_place(trip.guest, trip.to) : put;
+            },
+            std::move(then));
+    };
     log_info("move " + std::to_string(report.move) + ": guest " + ask.guest + " goes from " +
              from->name + " to " + to->name + " (" + ask.cause + ")");
     lines_.move(job_on(ask.guest), std::move(order),
@@ -150,6 +171,7 @@ void Moves::ended(const std::string& guest, const Result<MoveReport>& outcome,
                   const Watcher<MoveReport>& watcher) {
     under_way_.erase(guest);
     MoveReport report = outcome ? *outcome : trips_[guest];
+    report.given = report.given || trips_[guest].given;
     if (!outcome) {
         report.line.phase = Phase::aborted;
         report.line.reason = outcome.error().why;
@@ -183,8 +205,7 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
             host->name, host->inventory.memory_free_mib, host->inventory.driver, {}, 0};
         for (const GuestInfo& g : host->inventory.guests) {
             room.definitions[g.name] = g.definition_digest;
-            const bool is_here = g.state != GuestState::absent && g.state != GuestState::lost;
-            if (is_here && mates.count(g.name)) ++room.taken;
+            if (holds_state(g.state) && mates.count(g.name)) ++room.taken;
         }
         // What is on its way there, and not in its inventory yet.
         for (const auto& [other, target] : under_way_) {
@@ -238,8 +259,15 @@ void Moves::evacuate(const std::string& name, const std::string& cause,
         if (round->fault.empty()) return done(std::move(round->reports));
         done(fail("evacuating host " + name, "", round->fault, ErrorKind::refused));
     };
+    for (const auto& [guest, target] : under_way_) {
+        if (target == name) round->fault = "guest " + guest + " is on its way here: ask again";
+    }
     for (const GuestInfo& g : host->inventory.guests) {
-        if (g.state != GuestState::running) continue;
+        if (!holds_state(g.state)) continue;
+        if (g.state != GuestState::running) {
+            round->fault = "guest " + g.name + " is " + name_of(g.state) + ": ask again later";
+            continue;
+        }
         ++round->left;
         move(g.name, "", cause, {progress, [round, end_one](Result<MoveReport> outcome) {
                                      if (outcome) round->reports.moves.push_back(*outcome);
@@ -280,76 +308,107 @@ void Moves::settle() {
     close_trips();
 }
 
-// What broke off when a coordinator ended, and has come to rest.
+// Those that have come to rest: the guest is on one host alone, and the other has said so.
 void Moves::close_trips() {
     for (auto it = trips_.begin(); it != trips_.end();) {
         auto& [guest, report] = *it;
         const auto here = parts_.hosts.hosts_of(guest);
-        const bool at_rest = !under_way_.count(guest) && here.size() == 1 && all_said(guest) &&
-                             !left_behind(Hosts::state_on(*here[0], guest));
-        if (!at_rest) {
+        const bool alone = here.size() == 1 && !left_behind(Hosts::state_on(*here[0], guest));
+        if (under_way_.count(guest) || !alone || !all_said(report)) {
             ++it;
             continue;
         }
         if (!over(report)) {
             report.line.phase = here[0]->name == report.to ? Phase::done : Phase::aborted;
             report.line.reason = "the coordinator ended meanwhile";
-            parts_.store.note([report = report, keep = parts_.config.coordinator.keep_moves](
-                                  Catalog& c) { return c.put_move(report, keep); });
         }
+        report.open = false;
+        parts_.store.note([report = report, keep = parts_.config.coordinator.keep_moves](
+                              Catalog& c) { return c.put_move(report, keep); });
         it = trips_.erase(it);
     }
 }
 
-// Both hosts of its last move are connected, or off.
-bool Moves::all_said(const std::string& guest) const {
+// Both hosts of it are connected, or off.
+bool Moves::all_said(const MoveReport& trip) const {
     auto said = [this](const std::string& host) {
         const HostCondition now = parts_.hosts.condition(host);
         return now == HostCondition::connected || now == HostCondition::fenced;
     };
-    if (auto trip = trips_.find(guest); trip != trips_.end()) {
-        return said(trip->second.from) && said(trip->second.to);
-    }
-    const auto& hosts = parts_.hosts.all();
-    return Steady::now() - began_ >= kStrangersWait &&
-           std::all_of(hosts.begin(), hosts.end(), [&](const auto& h) { return said(h.first); });
+    return said(trip.from) && said(trip.to);
 }
 
 void Moves::settle(const std::string& guest) {
-    const Host* runs = nullptr;
-    const Host* arrived = nullptr;
-    const Host* moved = nullptr;
-    std::vector<const Host*> leftovers;
-    for (const Host* host : parts_.hosts.hosts_of(guest)) {
-        const GuestState state = Hosts::state_on(*host, guest);
-        if (!left_behind(state)) runs = host;
-        if (left_behind(state)) leftovers.push_back(host);
-        if (state == GuestState::arrived) arrived = host;
-        if (state == GuestState::moved) moved = host;
+    const auto homes = parts_.hosts.homes_of(guest);
+    if (!homes.empty()) {
+        for (const Host* host : parts_.hosts.hosts_of(guest)) {
+            if (!left_behind(Hosts::state_on(*host, guest))) continue;
+            log_info("what a move left of guest " + guest + " on " + host->name + " goes");
+            say(*host, guest, DestroyGuests{{guest}}, "removing what is left of it", {});
+        }
+        return;
     }
-    // It may run on a host that does not answer: then nothing is known.
-    if (!runs && !all_said(guest)) return;
-    const Host* stays = runs ? runs : arrived ? arrived : moved;
-    if (stays && stays != runs) {
-        log_info("guest " + guest + ", whose move was broken off, goes on on " + stays->name);
-        return say(*stays, guest, ResumeGuests{{guest}}, "letting it run");
+    const auto trip = trips_.find(guest);
+    if (trip == trips_.end()) return puzzled(guest, "no move of it is known");
+    const MoveReport& move = trip->second;
+    if (!all_said(move)) return;
+    move.given ? settle_given(move) : settle_kept(move);
+}
+
+// Nobody but the target may have run it since.
+void Moves::settle_given(const MoveReport& move) {
+    const Host* to = parts_.hosts.find(move.to);
+    const bool there =
+        to && to->connected() && Hosts::state_on(*to, move.guest) == GuestState::arrived;
+    if (!there) {
+        return puzzled(move.guest, "it was given to " + move.to +
+                                       ", which does not have it any more: it may have run there");
     }
-    for (const Host* host : leftovers) {
-        log_info("what a broken move left of guest " + guest + " on " + host->name + " goes");
-        say(*host, guest, DestroyGuests{{guest}}, "removing what is left of it");
+    log_info("guest " + move.guest + ", whose move was broken off, goes on on " + move.to);
+    say(*to, move.guest, ResumeGuests{{move.guest}}, "letting it run", {});
+}
+
+// Nobody but the source may have run it since; first nothing of it is left at the target.
+void Moves::settle_kept(const MoveReport& move) {
+    const Host* from = parts_.hosts.find(move.from);
+    const bool here =
+        from && from->connected() && Hosts::state_on(*from, move.guest) == GuestState::moved;
+    auto go_on = [this, move] {
+        const Host* from = parts_.hosts.find(move.from);
+        if (!from->connected()) return;
+        log_info("guest " + move.guest + ", whose move was broken off, goes on on " + move.from);
+        say(*from, move.guest, ResumeGuests{{move.guest}}, "letting it run", {});
+    };
+    const Host* to = parts_.hosts.find(move.to);
+    if (to && to->connected()) {
+        return say(*to, move.guest, DestroyGuests{{move.guest}}, "removing what has arrived of it",
+                   [here, go_on] {
+                       if (here) go_on();
+                   });
     }
+    if (here) go_on();
+}
+
+// Left as it is, for an operator: a restore of its job, or a stop of it.
+void Moves::puzzled(const std::string& guest, const std::string& why) {
+    if (!puzzling_.insert(guest).second) return;
+    log_error("guest " + guest + " stands still, and stays so: " + why +
+              "; restore its job, or remove it with: grlctl stop " + guest);
 }
 
 // The inventory that follows says how it is then.
 template <class Message>
 void Moves::say(const Host& host, const std::string& guest, const Message& message,
-                const std::string& what) {
+                const std::string& what, std::function<void()> then) {
     settling_.insert(guest);
     host.channel->template request<Done>(
         message, Milliseconds(parts_.config.deadlines.fence_ms),
-        [this, guest, what](const Result<Done>& done) {
+        [this, guest, what, then = std::move(then)](const Result<Done>& done) {
             settling_.erase(guest);
-            if (!done) log_error("guest " + guest + ", " + what + ": " + done.error().text());
+            if (!done) {
+                return log_error("guest " + guest + ", " + what + ": " + done.error().text());
+            }
+            if (then) then();
         });
 }
 

@@ -10,9 +10,12 @@
 // Once no move of it is under way, and both hosts of the move have said what they have (which these
 // are stands in the catalog before anything is sent):
 //
-//     runs somewhere                     what is left of it elsewhere is destroyed
-//     arrived, and runs nowhere          it runs there; what was sent is destroyed
-//     was sent, and is nowhere else      it runs where it was
+//     runs somewhere             what is left of it elsewhere is destroyed
+//     was given to the target    it runs there if it has arrived; nowhere else, ever
+//     was not                    what has arrived is destroyed; then it runs where it was
+//
+// Where none of that can be, as the target had it and lost it, it stays as it is and the log says
+// so: it may have run meanwhile, and what is left of it is old.
 //
 // Runs on the io_context's thread; does not block.
 #pragma once
@@ -42,6 +45,13 @@ class Moves {
     void reopen(const std::string& host, std::function<void(Result<Done>)> done);
     bool is_closed(const std::string& host) const { return closed_.count(host) != 0; }
 
+    // No further one is begun, and what ends is not told: the coordinator ends.
+    void stop();
+    bool stopping() const { return stopping_; }
+
+    // Told that a guest's place stands in the catalog.
+    std::function<void(const std::string& guest)> placed;
+
     // A host has come or says anew what it has.
     void settle();
 
@@ -58,12 +68,15 @@ class Moves {
     Result<const Host*> choose(const Ask& ask, const Host& from, std::uint32_t job) const;
     std::uint32_t job_on(const std::string& guest) const;
     void settle(const std::string& guest);
+    void settle_given(const MoveReport& move);
+    void settle_kept(const MoveReport& move);
+    void puzzled(const std::string& guest, const std::string& why);
     void watch();
-    bool all_said(const std::string& guest) const;
+    bool all_said(const MoveReport& trip) const;
     void close_trips();
     template <class Message>
     void say(const Host& host, const std::string& guest, const Message& message,
-             const std::string& what);
+             const std::string& what, std::function<void()> then);
 
     Parts parts_;
     Lines& lines_;
@@ -71,10 +84,11 @@ class Moves {
     std::map<std::string, std::string> under_way_;  // guest → its target; empty: not chosen yet
     std::map<std::string, MoveReport> trips_;       // that are not over, by guest
     std::set<std::string> settling_;
+    std::set<std::string> puzzling_;  // said once
     std::set<std::string> closed_;
     bool known_ = false;  // trips_ and closed_ are the catalog's
     asio::steady_timer watch_;
-    Steady::time_point began_ = Steady::now();
+    bool stopping_ = false;
 };
 
 }  // namespace grl::coordinator

@@ -6,7 +6,7 @@
 namespace grl::coordinator {
 
 std::string RestoreRun::home(const ManifestGuest& guest) const {
-    const auto here = parts_.hosts.hosts_of(guest.name);
+    const auto here = parts_.hosts.homes_of(guest.name);
     if (!here.empty()) return here.front()->name;
     auto it = places_.find(guest.name);
     return it == places_.end() ? guest.host : it->second;
@@ -15,7 +15,7 @@ std::string RestoreRun::home(const ManifestGuest& guest) const {
 std::set<std::string> RestoreRun::lost_hosts(HostCondition condition) const {
     std::set<std::string> hosts;
     for (const ManifestGuest& g : manifest_.guests) {
-        if (!parts_.hosts.hosts_of(g.name).empty()) continue;
+        if (!parts_.hosts.homes_of(g.name).empty()) continue;
         const std::string host = home(g);
         if (parts_.hosts.condition(host) == condition) hosts.insert(host);
     }

@@ -588,6 +588,8 @@ struct MoveReport {
     std::string from;
     std::string to;
     std::string cause;     // who asked: "grlctl", "evacuation of h2", "drain of g2"
+    bool given = false;    // it may have been told to run there: it is not the source's any more
+    bool open = true;      // not yet seen to be on one host alone
     bool drained = false;  // the job on it fell silent before; else it was moved without
     std::uint64_t sent_bytes = 0;
     std::uint64_t left_bytes = 0;
@@ -599,8 +601,8 @@ struct MoveReport {
     LineReport line;  // its phases, times and proof; its job is 0 where none is protected
 };
 BOOST_DESCRIBE_STRUCT(MoveReport, (),
-                      (move, guest, from, to, cause, drained, sent_bytes, left_bytes, dirty_bytes_s,
-                       passes, downtime_ms, total_ms, note, line))
+                      (move, guest, from, to, cause, given, open, drained, sent_bytes, left_bytes,
+                       dirty_bytes_s, passes, downtime_ms, total_ms, note, line))
 
 struct MoveReports {
     static constexpr const char* kType = "move_reports";

@@ -113,6 +113,11 @@ TEST(LineMachine, FailuresGoWhereTheJobIsSafe) {
         {S::switchover, E::bridge_lost, S::undo},
         {S::switchover, E::image_failed, S::undo},
         {S::switchover, E::cancel, S::undo},
+        {S::note, E::failed, S::undo},
+        {S::note, E::timeout, S::undo},
+        {S::note, E::bridge_lost, S::undo},
+        {S::note, E::image_failed, S::undo},
+        {S::note, E::cancel, S::undo},
         {S::give, E::failed, S::strand},
         {S::give, E::timeout, S::strand},
         {S::give, E::bridge_lost, S::strand},
@@ -226,7 +231,7 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
 // While gates may be shut or guests stopped, every way out passes through undo or the release.
 TEST(LineMachine, AJobThatStandsStillIsAlwaysLetGo) {
     const std::set<S> still = {S::drain,      S::freeze, S::capture, S::hold,
-                               S::switchover, S::give,   S::release};
+                               S::switchover, S::note,   S::give,    S::release};
     const std::set<S> lets_go = {S::undo, S::go_on, S::strand};
     for (const auto& row : line_transitions()) {
         if (!still.count(row.from) || still.count(row.to)) continue;
@@ -245,7 +250,7 @@ TEST(LineMachine, AMoveThatSucceedsEndsWithoutAnImage) {
         }
         EXPECT_TRUE(m.take(ahead ? E::went_ahead : E::all_quiet));
         EXPECT_EQ(m.state(), S::switchover);
-        for (E e : {E::all_arrived, E::all_given, E::all_released, E::all_cleared}) {
+        for (E e : {E::all_arrived, E::noted, E::all_given, E::all_released, E::all_cleared}) {
             EXPECT_TRUE(m.take(e)) << name_of(e);
         }
         EXPECT_EQ(m.state(), S::done);

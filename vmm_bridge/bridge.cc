@@ -53,7 +53,12 @@ Inventory Bridge::inventory() const {
             {d.name, GuestState::absent, d.address, d.memory_mib, definition_digest(d)});
     }
     for (const auto& view : views) {
-        inventory.guests.push_back({view.definition.name, view.state, view.definition.address,
+        // One that is being let run again runs, for whoever decides about it.
+        const auto departure = departure_of(view.definition.name);
+        const bool returns = departure && departure->state() == GuestDeparture::State::dropping &&
+                             view.state != GuestState::lost;
+        const GuestState state = returns ? GuestState::running : view.state;
+        inventory.guests.push_back({view.definition.name, state, view.definition.address,
                                     view.definition.memory_mib, view.digest});
     }
     return inventory;

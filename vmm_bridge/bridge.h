@@ -103,6 +103,7 @@ class Bridge {
     std::shared_ptr<GuestDeparture> departure_of(const std::string& guest) const;
     std::shared_ptr<GuestArrival> arrival_of(const std::string& guest) const;
     void drop_moves(const std::string& reason);
+    void sweep_moves();
     void forget_moves(const std::vector<std::string>& guests);
 
     asio::io_context& io_;

@@ -39,6 +39,7 @@ void Bridge::receive_guest(const ReceiveGuest& ask, Callback<Done> done) {
     const std::string act = "receiving guest " + ask.guest;
     auto refuse = [&](const std::string& why) { done(refusal(act, config_.bridge.host, why)); };
     if (ask.move == 0 || !valid_name(ask.token)) return refuse("a move and its token are wanted");
+    sweep_moves();
     if (auto at = arrivals_.find(ask.move); at != arrivals_.end()) {
         if (at->second->guest() == ask.guest && at->second->token() == ask.token) {
             return done(Done{});
@@ -78,6 +79,7 @@ void Bridge::send_guest(const SendGuest& ask, Callback<Precopied> done) {
     const std::string act = "sending guest " + ask.guest;
     auto refuse = [&](const std::string& why) { done(refusal(act, config_.bridge.host, why)); };
     if (ask.move == 0 || !valid_name(ask.token)) return refuse("a move and its token are wanted");
+    sweep_moves();
     if (auto at = departures_.find(ask.move); at != departures_.end()) {
         if (at->second->guest() == ask.guest) return at->second->await_copied(std::move(done));
         return refuse("the move is another guest's");
@@ -153,6 +155,7 @@ void Bridge::drop_move(const DropMove& ask, Callback<Done> done) {
     auto at = departures_.find(ask.move);
     if (at == departures_.end()) return done(Done{});
     auto departure = at->second;
+    asio::post(io_, [this] { send_inventory(); });  // it will run here
     departure->drop("the coordinator says so", [this, move = ask.move, done](Result<Done> dropped) {
         if (dropped) departures_.erase(move);
         send_inventory();
@@ -164,14 +167,25 @@ void Bridge::drop_move(const DropMove& ask, Callback<Done> done) {
 void Bridge::drop_moves(const std::string& reason) {
     const auto arrivals = arrivals_;
     for (const auto& [move, arrival] : arrivals) {
-        if (arrival->state() >= GuestArrival::State::arrived) continue;
+        if (arrival->state() == GuestArrival::State::arrived) continue;
         arrival->drop(reason, [this, move = move](Result<Done>) { arrivals_.erase(move); });
     }
     const auto departures = departures_;
     for (const auto& [move, departure] : departures) {
-        if (departure->state() >= GuestDeparture::State::switching) continue;
+        if (departure->state() == GuestDeparture::State::switching ||
+            departure->state() == GuestDeparture::State::moved) {
+            continue;
+        }
         departure->drop(reason, [this, move = move](Result<Done>) { departures_.erase(move); });
     }
+}
+
+// Those that ended by themselves.
+void Bridge::sweep_moves() {
+    std::erase_if(arrivals_, [](const auto& a) { return a.second->gone(); });
+    std::erase_if(departures_, [](const auto& d) {
+        return d.second->state() == GuestDeparture::State::dropped;
+    });
 }
 
 void Bridge::forget_moves(const std::vector<std::string>& guests) {

@@ -53,7 +53,7 @@ Result<std::optional<Passed>> take_fd(int through) {
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = words.bytes;
-    message.msg_controllen = sizeof words;
+    message.msg_controllen = CMSG_LEN(sizeof(int));  // one: what is more the kernel closes
     ssize_t n = 0;
     do {
         n = recvmsg(through, &message, MSG_CMSG_CLOEXEC);

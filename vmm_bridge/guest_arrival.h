@@ -32,6 +32,8 @@ class GuestArrival : public std::enable_shared_from_this<GuestArrival> {
     const std::string& guest() const { return order_.guest; }
     const std::string& token() const { return order_.token; }
     State state() const { return state_; }
+    // Nothing of it is left, and nobody waits for that.
+    bool gone() const { return state_ == State::gone && (!drop_.begun() || drop_.done()); }
 
   private:
     Error error(const std::string& why) const;

@@ -239,9 +239,9 @@ void QemuDriver::resume(const std::string& name, Callback<Done> done) {
 void QemuDriver::cancel(const std::string& name, Callback<Done> done) {
     auto guest = find("cancelling the capture of", name, done);
     if (!guest) return;
+    if (auto migration = guests_[name].migration) return migration->cancel(std::move(done));
     // A capture takes its capability back itself when it ends.
     if (auto capture = guests_[name].capture) return capture->cancel(std::move(done));
-    if (auto migration = guests_[name].migration) return migration->cancel(std::move(done));
     guest->set_capability("background-snapshot", false, std::move(done));
 }
 
@@ -299,7 +299,15 @@ void QemuDriver::migrate_out(const std::string& name, Fd stream, std::uint64_t l
     events.finished = std::move(finished);
     auto migration = std::make_shared<QemuMigration>(guest, std::move(events));
     guests_[name].migration = migration;
-    migration->start(std::move(stream), limit_bytes_s);
+    auto earlier = guests_[name].capture;
+    if (!earlier) return migration->start(std::move(stream), limit_bytes_s);
+    // An aborted line's stream may still be on its way to nowhere.
+    auto shared_stream = std::make_shared<Fd>(std::move(stream));
+    earlier->await_end([guest, migration, shared_stream, limit_bytes_s](Result<Done>) {
+        guest->set_capability("background-snapshot", false, [=](Result<Done>) {
+            migration->start(std::move(*shared_stream), limit_bytes_s);
+        });
+    });
 }
 
 void QemuDriver::converge(const std::string& name, Callback<Done> done) {

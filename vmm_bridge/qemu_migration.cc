@@ -35,6 +35,8 @@ Error QemuMigration::error(const std::string& why) const {
 }
 
 void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
+    if (ended_) return;  // cancelled while it waited
+    started_ = true;
     auto self = shared_from_this();
     guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
     guest_->mark_moving(true);
@@ -132,7 +134,7 @@ void QemuMigration::end(Result<std::int64_t> outcome) {
     auto self = shared_from_this();
     deadline_.cancel();
     poll_.cancel();
-    guest_->watch({});
+    if (started_) guest_->watch({});
     // A capture wants it as fast as it goes.
     guest_->command("migrate-set-parameters", {{"max-bandwidth", kFast}},
                     [](Result<json::value>) {});
@@ -145,6 +147,7 @@ void QemuMigration::cancel(Callback<Done> done) {
     if (ended_) return done(Done{});
     if (!cancelling_) cancelling_.emplace();
     if (!cancelling_->join(std::move(done))) return;
+    if (!started_) return end(error("cancelled"));
     auto self = shared_from_this();
     deadline_.expires_after(kCancelLimit);
     deadline_.async_wait([self](boost::system::error_code ec) {
