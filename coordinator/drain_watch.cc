@@ -40,13 +40,16 @@ void DrainWatch::later() {
     timer_.expires_after(Milliseconds(parts_.config.coordinator.watch_nodes_ms));
     timer_.async_wait([this](const boost::system::error_code& ec) {
         if (ec) return;
-        parts_.slurm.nodes([this](const Result<std::vector<NodeFacts>>& nodes) {
-            if (nodes) take(*nodes);
-            // Once, not at every question.
-            const std::string error = nodes ? "" : nodes.error().text();
-            if (std::exchange(last_error_, error) != error && !error.empty()) log_warning(error);
-            later();
-        });
+        parts_.slurm.nodes(
+            [this, life = std::weak_ptr(self_)](const Result<std::vector<NodeFacts>>& nodes) {
+                if (life.expired()) return;
+                if (nodes) take(*nodes);
+                // Once, not at every question.
+                const std::string error = nodes ? "" : nodes.error().text();
+                if (std::exchange(last_error_, error) != error && !error.empty())
+                    log_warning(error);
+                later();
+            });
     });
 }
 

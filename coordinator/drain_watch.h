@@ -12,6 +12,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -39,6 +40,8 @@ class DrainWatch {
     std::set<std::string> emptied_;                                     // hosts
     std::string last_error_;
     asio::steady_timer timer_;
+    // Slurm answers later than we may live.
+    std::shared_ptr<DrainWatch*> self_ = std::make_shared<DrainWatch*>(this);
 };
 
 // `comment` with host=HOST in place of what it said of that.

@@ -50,7 +50,8 @@ Moves::Moves(Parts parts, Lines& lines) : parts_(parts), lines_(lines), watch_(p
         if (!closed) return closed.error();
         return Known{std::move(*moves), std::move(*closed)};
     };
-    parts_.store.run(read, [this](const Result<Known>& known) {
+    parts_.store.run(read, [this, life = std::weak_ptr(self_)](const Result<Known>& known) {
+        if (life.expired()) return;
         known_ = true;
         if (!known) return log_error(known.error().text());
         closed_.insert(known->closed.begin(), known->closed.end());
@@ -121,12 +122,14 @@ void Moves::begin(Ask ask) {
         if (!put) return put.error();
         return report;
     };
-    parts_.store.run(note, [this, ask = std::move(ask)](Result<MoveReport> noted) {
-        if (!noted) {
-            return ended(ask.guest, refusal(ask.guest, noted.error().text()), ask.watcher);
-        }
-        depart(ask, *noted);
-    });
+    parts_.store.run(
+        note, [this, life = std::weak_ptr(self_), ask = std::move(ask)](Result<MoveReport> noted) {
+            if (life.expired()) return;
+            if (!noted) {
+                return ended(ask.guest, refusal(ask.guest, noted.error().text()), ask.watcher);
+            }
+            depart(ask, *noted);
+        });
 }
 
 void Moves::depart(const Ask& ask, const MoveReport& report) {

@@ -89,6 +89,8 @@ class Moves {
     bool known_ = false;  // trips_ and closed_ are the catalog's
     asio::steady_timer watch_;
     bool stopping_ = false;
+    // The store answers later than we may live.
+    std::shared_ptr<Moves*> self_ = std::make_shared<Moves*>(this);
 };
 
 }  // namespace grl::coordinator
