@@ -126,6 +126,70 @@ TEST_F(CoordinatorMoves, ACoordinatorThatEndsInTheMidstKnowsAfterwards) {
     }));
 }
 
+// What is left of it at the source is as old as the move.
+TEST_F(CoordinatorMoves, ARemnantNeverRunsOnceTheGuestWasGivenAway) {
+    w.ready();
+    w.bridge("h2").mute.insert(DestroyGuests::kType);
+    auto report = w.move("g2", "h4");
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->line.phase, Phase::done);
+    ASSERT_TRUE(w.bridge("h2").has("g2", GuestState::moved));
+    for (const bool restarted : {false, true}) {
+        w.bridge("h4").die();
+        w.settle(50);
+        if (restarted) {
+            w.stop();
+            w.start();
+            w.bridge("h2").connect();
+        }
+        w.bridge("h4").connect();
+        w.settle(100);
+        EXPECT_EQ(w.count("h2 resume_guests"), 0);
+        EXPECT_TRUE(w.bridge("h2").has("g2", GuestState::moved));
+    }
+}
+
+TEST_F(CoordinatorMoves, AGuestWhoseNewHostIsSilentStaysStillAcrossARestart) {
+    w.ready();
+    w.bridge("h4").mute.insert(ResumeGuests::kType);
+    w.coordinator->moves().move("g2", "h4", "test", {{}, [](const auto&) {}});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 resume_guests") == 1; }));
+    w.bridge("h4").channel->close(fail("", "", "cut"));
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    w.settle(50);
+    w.stop();
+    w.start();
+    for (const char* h : {"h1", "h2", "h3"}) w.bridge(h).connect();
+    w.settle(400);  // h4 is lost by now
+    EXPECT_EQ(w.count("h2 resume_guests"), 0);
+    EXPECT_TRUE(w.bridge("h2").has("g2", GuestState::moved));
+}
+
+TEST_F(CoordinatorMoves, ARestoreFencesTheHostThatAGuestWasGivenTo) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h4").mute.insert(ResumeGuests::kType);
+    w.coordinator->moves().move("g2", "h4", "test", {{}, [](const auto&) {}});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 resume_guests") == 1; }));
+    w.bridge("h4").channel->close(fail("", "", "cut"));
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    auto report = w.restore();
+    ASSERT_FALSE(report) << "there is no fence program, and it may run there";
+    EXPECT_NE(report.error().text().find("h4"), std::string::npos) << report.error().text();
+}
+
+TEST_F(CoordinatorMoves, AHostThatStillHasAGuestIsNotCalledEmpty) {
+    w.ready();
+    for (GuestInfo& g : w.bridge("h2").inventory.guests) {
+        if (g.name == "g2") g.state = GuestState::paused;
+    }
+    w.bridge("h2").tell_inventory();
+    w.settle();
+    auto reports = w.ask(0, "evacuate", {{"host", "h2"}});
+    ASSERT_FALSE(reports);
+    EXPECT_NE(reports.error().text().find("guest g2 is paused"), std::string::npos);
+}
+
 TEST_F(CoordinatorMoves, WhatCannotBeIsRefused) {
     w.ready();
     auto refused = [&](const std::string& guest, const std::string& host, const std::string& why) {
@@ -272,7 +336,11 @@ TEST_F(CoordinatorDrains, OtherPeoplesDrainsAreLeftAlone) {
     w.ready();
     w.slurm->drain("g2", "bad memory");
     w.slurm->drain("n77", "grl migrate");
+    w.slurm->drain("g3", "grl kernel bug");
+    w.slurm->drain("g1", "grlfs is broken");
     w.settle(200);
+    EXPECT_EQ(node("g3").reason, "grl kernel bug");
+    EXPECT_EQ(node("g1").reason, "grlfs is broken");
     EXPECT_TRUE(node("g2").drained);
     EXPECT_EQ(node("g2").reason, "bad memory");
     EXPECT_EQ(w.count("h2 send_guest"), 0);
@@ -298,6 +366,20 @@ TEST_F(CoordinatorDrains, AGuestsNodeMovesAndIsResumed) {
     w.slurm->drain("g2", "grl migrate h2");
     ASSERT_TRUE(w.until([&] { return !node("g2").drained; }));
     expect_at("h2");
+}
+
+TEST_F(CoordinatorDrains, ANodeThatIsDrainedAnewMeanwhileStaysDrained) {
+    w.ready();
+    w.bridge("h2").late.insert(SendGuest::kType);
+    w.slurm->drain("g2", "grl migrate");
+    ASSERT_TRUE(w.until([&] { return w.count("h2 send_guest") == 1; }));
+    w.slurm->drain("g2", "bad disk");
+    w.settle(100);
+    w.bridge("h2").let();
+    expect_at("h4");
+    w.settle(100);
+    EXPECT_TRUE(node("g2").drained);
+    EXPECT_EQ(node("g2").reason, "bad disk");
 }
 
 TEST_F(CoordinatorDrains, AHostsNodeIsEmptiedAndStaysDrained) {

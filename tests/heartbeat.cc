@@ -1,7 +1,7 @@
 // How long a guest is away, as the network sees it: an ICMP echo every millisecond, and the longest
 // time between two answers.
 //
-//     heartbeat ADDRESS SECONDS      prints {"longest_ms": …}
+//     heartbeat ADDRESS SECONDS      prints {"longest_ms": …, "gaps": [[when, ms], …]}
 #include <arpa/inet.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
@@ -14,10 +14,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "grl/futex.h"
 
 namespace {
+
+constexpr std::int64_t kGap = 20'000'000;  // ns; shorter ones are not worth a word
 
 std::uint16_t checksum(const icmphdr& header) {
     std::array<std::uint16_t, sizeof header / 2> words{};
@@ -66,6 +69,8 @@ int main(int argc, char** argv) {
     itimerspec every{{0, 1'000'000}, {0, 1'000'000}};
     timerfd_settime(timer, 0, &every, nullptr);
     std::int64_t last = 0, longest = 0;
+    const std::int64_t began = grl::monotonic_ns();
+    std::string gaps;
     std::uint16_t number = 0;
     const std::int64_t end = grl::monotonic_ns() + std::atoll(argv[2]) * 1'000'000'000;
     while (grl::monotonic_ns() < end) {
@@ -79,9 +84,14 @@ int main(int argc, char** argv) {
         if (polled[1].revents != 0 && is_answer(socket)) {
             const std::int64_t now = grl::monotonic_ns();
             if (last != 0) longest = std::max(longest, now - last);
+            if (last != 0 && now - last >= kGap) {
+                gaps += (gaps.empty() ? "[" : ",[") + std::to_string((last - began) / 1'000'000) +
+                        "," + std::to_string((now - last) / 1'000'000) + "]";
+            }
             last = now;
         }
     }
-    printf("{\"longest_ms\": %.3f}\n", static_cast<double>(longest) * 1e-6);
+    printf("{\"longest_ms\": %.3f, \"gaps\": [%s]}\n", static_cast<double>(longest) * 1e-6,
+           gaps.c_str());
     return 0;
 }

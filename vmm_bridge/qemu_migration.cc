@@ -44,19 +44,14 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("QEMU did not send it in time"));
     });
-    if (!one_pass_) return begin(std::move(stream), limit_bytes_s);
-    runs_ = false;
-    auto shared_stream = std::make_shared<Fd>(std::move(stream));
-    guest_->command("stop", {}, [self, shared_stream, limit_bytes_s](Result<json::value> reply) {
-        if (!reply) return self->end(reply.error());
-        self->begin(std::move(*shared_stream), limit_bytes_s);
-    });
-}
-
-void QemuMigration::begin(Fd stream, std::uint64_t limit_bytes_s) {
-    auto good = [self = shared_from_this()](Result<json::value> reply) {
+    auto good = [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     };
+    // All at once: the guest stands still for no round trip more than it must.
+    if (one_pass_) {
+        runs_ = false;
+        guest_->command("stop", {}, good);
+    }
     guest_->command("migrate-set-parameters",
                     {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast},
                      {"downtime-limit", one_pass_ ? kNone : kShortest}},

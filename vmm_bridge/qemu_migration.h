@@ -40,7 +40,6 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     static void ask(const std::shared_ptr<QemuGuest>& guest, Callback<MigrationFacts> done);
 
   private:
-    void begin(Fd stream, std::uint64_t limit_bytes_s);
     void on_event(const Result<QmpEvent>& event);
     void on_pass(std::uint64_t pass);
     void poll();
