@@ -28,6 +28,7 @@ coordinator_conf() {
 	munge_hosts = "/run/munge/hosts.socket"
 	catalog = "$LAB/ctl/grl/catalog.db"
 	fence_program = "$LAB/etc/fence"
+	move_limit_mib_s = ${GRL_LAB_MOVE_LIMIT_MIB_S:-0}
 	E
 }
 
