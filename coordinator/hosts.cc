@@ -14,10 +14,6 @@ bool is_here(GuestState state) {
            state == GuestState::starting;
 }
 
-bool holds_state(GuestState state) {
-    return state != GuestState::absent && state != GuestState::lost;
-}
-
 template <class Message>
 void deliver(const Host& host, const json::object& body,
              const std::function<void(const Host&, const Message&)>& handler) {
@@ -27,6 +23,10 @@ void deliver(const Host& host, const json::object& body,
 }
 
 }  // namespace
+
+bool holds_state(GuestState state) {
+    return state != GuestState::absent && state != GuestState::lost;
+}
 
 Hosts::Hosts(asio::io_context& io, const Deadlines& deadlines)
     : io_(io), deadlines_(deadlines), watch_(io) {

@@ -90,4 +90,7 @@ class Hosts {
     Steady::time_point began_ = Steady::now();
 };
 
+// Something of the guest is there.
+bool holds_state(GuestState state);
+
 }  // namespace grl::coordinator

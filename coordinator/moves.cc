@@ -16,10 +16,6 @@ bool over(const MoveReport& move) {
     return move.line.phase == Phase::done || move.line.phase == Phase::aborted;
 }
 
-bool holds_state(GuestState state) {
-    return state != GuestState::absent && state != GuestState::lost;
-}
-
 Error refusal(const std::string& guest, const std::string& why) {
     return fail("moving guest " + guest, "", why, ErrorKind::refused);
 }

@@ -61,9 +61,9 @@ void GuestDeparture::on_copied() {
 // Too little was left to hold it back, or it was told to.
 void GuestDeparture::on_stopped() {
     narrowing_.reset();
+    pump_->go_on();  // a VMM that cannot write now answers nothing
     if (state_ != State::copying && state_ != State::held) return;
     state_ = State::switching;
-    pump_->go_on();
     MoveProgress news{order_.move, sent_bytes(), 0, 0, 0};
     news.stopped = true;
     progress_(news);
@@ -96,10 +96,11 @@ void GuestDeparture::switch_over(Callback<Switched> done) {
     }
     state_ = State::switching;
     driver_.converge(order_.guest, [self = shared_from_this()](Result<Done> told) {
-        if (self->state_ != State::switching) return;
-        if (!told) return self->drop(told.error().text(), [](Result<Done>) {});
-        self->pump_->go_on();
+        if (self->state_ != State::switching || told) return;
+        self->drop(told.error().text(), [](Result<Done>) {});
     });
+    // Without waiting: the VMM may stand in the last write of a pass, and answer nothing.
+    pump_->go_on();
 }
 
 void GuestDeparture::on_sent(const Result<std::int64_t>& at) {

@@ -10,6 +10,7 @@ constexpr const char* kMoveStream = "grl-move";
 constexpr Milliseconds kMoveLimit{3'600'000};  // the coordinator's own deadline is shorter
 constexpr Milliseconds kCancelLimit{10'000};
 constexpr std::uint64_t kFast = 1ULL << 40;                    // bytes a second: as fast as we read
+constexpr std::uint64_t kAlmostNothing = 4096;                 // 0 would be no limit
 constexpr int kNone = 0, kShortest = 1, kLongest = 2'000'000;  // ms of downtime
 constexpr Milliseconds kPollStep{5};
 constexpr std::uint64_t kNearly = 8U << 20;  // bytes left of the first pass, at least
@@ -47,13 +48,15 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
     auto good = [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     };
+    limit_bytes_s_ = limit_bytes_s ? limit_bytes_s : kFast;
     // All at once: the guest stands still for no round trip more than it must.
     if (one_pass_) {
         runs_ = false;
         guest_->command("stop", {}, good);
     }
+    // The pass of a small guest would be over before it runs again.
     guest_->command("migrate-set-parameters",
-                    {{"max-bandwidth", limit_bytes_s ? limit_bytes_s : kFast},
+                    {{"max-bandwidth", one_pass_ ? kAlmostNothing : limit_bytes_s_},
                      {"downtime-limit", one_pass_ ? kNone : kShortest}},
                     good);
     guest_->command("getfd", {{"fdname", kMoveStream}}, good, std::move(stream));
@@ -82,6 +85,10 @@ void QemuMigration::on_pass(std::uint64_t pass) {
         if (!reply) return self->end(reply.error());
         self->poll();
     });
+    guest_->command("migrate-set-parameters", {{"max-bandwidth", limit_bytes_s_}},
+                    [self = shared_from_this()](Result<json::value> reply) {
+                        if (!reply) self->end(reply.error());
+                    });
 }
 
 void QemuMigration::poll() {

@@ -52,6 +52,7 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     std::shared_ptr<QemuGuest> guest_;
     MigrateOut events_;
     const bool one_pass_;  // TCG
+    std::uint64_t limit_bytes_s_ = 0;
     asio::steady_timer deadline_;
     asio::steady_timer poll_;
     std::optional<Act<Done>> cancelling_;
