@@ -1,6 +1,5 @@
 #include "vmm_bridge/image_writer.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -21,7 +20,6 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::size_t kChunk = 1U << 20;
-constexpr int kCompressorNice = 10;  // the guests' own work goes before
 constexpr std::chrono::seconds kSealLimit{60};
 
 struct ZstdFree {
@@ -75,8 +73,6 @@ void ImageWriter::start(Fd stream, Callback<WrittenImage> done) {
     std::thread([state = state_] { state->drain(); }).detach();
     auto work = asio::make_work_guard(state_->io);
     std::thread([state = state_, work = std::move(work), done = std::move(done)]() mutable {
-        // On Linux a thread has a niceness of its own.
-        setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kCompressorNice);
         Result<WrittenImage> written = state->store();
         if (!written) state->give_up(written.error());
         asio::post(state->io, [written = std::move(written), done = std::move(done)]() mutable {
