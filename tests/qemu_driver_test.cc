@@ -1,6 +1,8 @@
 // The QEMU driver on real QEMUs: without a kernel they sit in their firmware, which is enough.
 #include <signal.h>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "bridge_support.h"
 #include "vmm_bridge/bridge.h"
 #include "vmm_bridge/qemu_driver.h"
@@ -190,6 +192,32 @@ TEST_F(QemuDriverTest, ARestartedBridgeTakesOverItsGuests) {
     EXPECT_EQ(state("g1"), GuestState::running) << "what a line held goes on";
     EXPECT_EQ(state("g2"), GuestState::running);
     EXPECT_EQ(pid("g1"), before);
+}
+
+TEST_F(QemuDriverTest, WhatAGuestLeavesThatEndsWithoutABridgeIsClearedUp) {
+    ASSERT_TRUE(ask("start_guest", {{"guest", "g1"}})) << last_error;
+    const pid_t running = pid("g1");
+    bridge.reset();
+    kill(running, SIGKILL);
+    ASSERT_TRUE(run_until(io, [&] { return command_line_of(running).empty(); }));
+    write_text(config.bridge.run_dir + "/g1.moving", "");
+    open();
+    EXPECT_EQ(state("g1"), GuestState::absent);
+    for (const char* left : {"pid", "moving", "definition", "qmp"}) {
+        EXPECT_FALSE(std::filesystem::exists(config.bridge.run_dir + "/g1." + left)) << left;
+    }
+}
+
+TEST_F(QemuDriverTest, AGuestThatEndsWhileItIsTakenOverIsGone) {
+    ASSERT_TRUE(ask("start_guest", {{"guest", "g1"}})) << last_error;
+    const pid_t running = pid("g1");
+    bridge.reset();
+    kill(running, SIGSTOP);  // so that the new bridge waits for its monitor
+    boost::asio::steady_timer later(io, std::chrono::seconds(1));
+    later.async_wait([&](boost::system::error_code) { kill(running, SIGKILL); });
+    open();
+    EXPECT_EQ(state("g1"), GuestState::absent);
+    ASSERT_TRUE(ask("start_guest", {{"guest", "g1"}})) << last_error;
 }
 
 TEST_F(QemuDriverTest, AQemuThatCannotStartSaysWhy) {

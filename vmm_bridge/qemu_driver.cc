@@ -53,7 +53,7 @@ void QemuDriver::adopt_all(Callback<Done> done) {
     std::error_code ec;
     for (std::filesystem::directory_iterator at(run_dir_, ec), end; !ec && at != end;
          at.increment(ec)) {
-        if (at->path().extension() != ".pid") continue;
+        if (at->path().extension() != ".definition") continue;
         const std::string name = at->path().stem();
         if (!valid_name(name)) continue;
         if (auto definition = QemuGuest::left_behind(run_dir_, name))
@@ -64,9 +64,10 @@ void QemuDriver::adopt_all(Callback<Done> done) {
         [this](const std::shared_ptr<QemuGuest>& guest, Callback<Done> adopted) {
             guest->adopt([this, guest, adopted](Result<Done> result) {
                 // One that cannot be taken over stands in the list as lost; the rest goes on.
+                const bool gone = guest->state() == GuestState::absent;
+                if (gone) drop(guest->definition().name, guest);
                 if (!result) log_warning("taking over a guest: " + result.error().text());
-                if (guest->state() == GuestState::absent) drop(guest->definition().name, guest);
-                if (result) log_info("took over guest " + guest->definition().name);
+                if (result && !gone) log_info("took over guest " + guest->definition().name);
                 adopted(Done{});
             });
         },

@@ -37,8 +37,8 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     QemuGuest(const QemuGuest&) = delete;
     QemuGuest& operator=(const QemuGuest&) = delete;
 
-    // What must be known to take over a guest of a bridge that is gone: its definition, or nothing
-    // where none runs.
+    // What must be known to take over a guest of a bridge that is gone, or to clear up after it: its
+    // definition, or nothing if it left none.
     static std::optional<GuestDefinition> left_behind(const std::string& run_dir,
                                                       const std::string& guest);
 
@@ -88,6 +88,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void mark_frozen(bool frozen);
     void mark(const std::string& path, bool there);
     void settle_capture(Callback<Done> done);
+    void give_up_adopting(const Error& why, Callback<Done> done);
     std::string last_words() const;
     void end_process();
 

@@ -1,6 +1,7 @@
 // A guest's beginning: launched here, or taken over from a bridge that is gone.
 #include <unistd.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
 
 #include "grl/log.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr Milliseconds kLaunchLimit{30'000};
 constexpr Milliseconds kMonitorLimit{10'000};
+constexpr Milliseconds kLastLimit{1'000};
 constexpr std::uint64_t kBandwidth = 1ULL << 40;  // bytes a second: as fast as we read
 
 pid_t pid_in(const std::string& path) {
@@ -49,12 +51,16 @@ Result<void> QemuGuest::prepare_host() {
           paths_.frozen(), paths_.moving()}) {
         unlink(path.c_str());
     }
+    // First of all: whoever clears up after us learns from it what there may be.
+    Result<void> kept =
+        replace_file(paths_.definition(), json::serialize(to_json(definition_)));
+    if (!kept) return kept;
     for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
         const Nic& nic = definition_.qemu.nics[i];
         Result<void> ok = make_tap(tap_name(definition_.name, i), nic.bridge, nic.mac);
         if (!ok) return ok;
     }
-    return replace_file(paths_.definition(), json::serialize(to_json(definition_)));
+    return {};
 }
 
 void QemuGuest::launched(Launch how, Result<Output> output, Callback<Done> done) {
@@ -138,8 +144,6 @@ void QemuGuest::connect(Callback<Done> done) {
 std::optional<GuestDefinition> QemuGuest::left_behind(const std::string& run_dir,
                                                       const std::string& guest) {
     const QemuPaths paths(run_dir, guest);
-    const pid_t pid = pid_in(paths.pid());
-    if (pid <= 0 || !is_qemu_of(command_line_of(pid), paths)) return std::nullopt;
     Result<std::string> text = read_file(paths.definition());
     if (!text) return std::nullopt;
     boost::system::error_code ec;
@@ -154,23 +158,36 @@ void QemuGuest::adopt(Callback<Done> done) {
     set_state(GuestState::starting);
     Result<void> opened = open_process();
     if (!opened) {
-        set_state(GuestState::lost);
+        // Its QEMU ended while there was no bridge.
+        clear_host();
+        set_state(GuestState::absent);
         asio::post(io_, [e = opened.error(), done = std::move(done)] { done(e); });
         return;
     }
-    connect([self = shared_from_this(), done](Result<Done> connected) {
-        if (!connected) {
-            // It runs, but does not listen: it can only be destroyed.
-            self->set_state(GuestState::lost);
-            return done(connected.error());
-        }
-        self->settle_capture([self, done](Result<Done> settled) {
-            if (!settled) return done(settled.error());
-            self->command("query-status", {}, [self, done](Result<json::value> status) {
-                if (!status) return done(status.error());
-                self->settle_adopted(text_in(*status, "status"), done);
+    Callback<Done> end = [self = shared_from_this(), done](Result<Done> adopted) {
+        if (adopted) return done(adopted);
+        self->give_up_adopting(adopted.error(), done);
+    };
+    connect([self = shared_from_this(), end](Result<Done> connected) {
+        if (!connected) return end(connected.error());
+        self->settle_capture([self, end](Result<Done> settled) {
+            if (!settled) return end(settled.error());
+            self->command("query-status", {}, [self, end](Result<json::value> status) {
+                if (!status) return end(status.error());
+                self->settle_adopted(text_in(*status, "status"), end);
             });
         });
+    });
+}
+
+// Mostly because its QEMU is about to end, as one does whose source has gone: then nothing of it
+// is left here. One that runs on, but does not listen, can only be destroyed.
+void QemuGuest::give_up_adopting(const Error& why, Callback<Done> done) {
+    auto timer = std::make_shared<asio::steady_timer>(io_, kLastLimit);
+    timer->async_wait([=, self = shared_from_this()](boost::system::error_code) {
+        (void)timer;
+        self->set_state(self->process_ ? GuestState::lost : GuestState::absent);
+        done(why);
     });
 }
 
