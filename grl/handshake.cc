@@ -61,6 +61,11 @@ void tune(tcp::socket& socket) {
     setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    // The same for what has been sent. The peer that a restored guest knows may have closed since:
+    // its kernel then answers the old connection without taking anything, for minutes.
+    const unsigned unanswered = 1000 * (idle + interval * count);  // ms
+    setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered,
+               sizeof unanswered);
 }
 
 // What both sides of a handshake share: a socket, a deadline, one message at a time.

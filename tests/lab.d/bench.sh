@@ -272,20 +272,28 @@ bench_stall() {
     down
 }
 
-# A guest to and fro between two hosts, by us and by QEMU alone with its own settings: how long the network misses it.
+# A guest to and fro between two hosts, by us and by QEMU alone with its own settings: how long the network misses it. Then a
+# host with all guests is emptied. What a guest has above 256 MiB is mostly filled with what does not compress.
 BENCH_MOVES=${GRL_LAB_BENCH_MOVES:-10}
-BENCH_MOVE_S=6 # a move and some time before and after it
+BENCH_EVACUATIONS=${GRL_LAB_BENCH_EVACUATIONS:-3}
+read -r -a BENCH_GUESTS_MIB <<<"${GRL_LAB_BENCH_GUESTS_MIB:-256 1024}"
 
 bench_migrate() {
-    local load
+    local load mib
     build_step "$LAB/build.log" make -C "$BUILD" tests/bare_migrate tests/heartbeat
-    bench_up_guests
-    bench_migrate_rows "idle"
-    load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
-    wait_ready "$load"
-    bench_migrate_rows "communicating"
-    cancel_job "$load"
-    down
+    for mib in "${BENCH_GUESTS_MIB[@]}"; do
+        GUEST_MIB=$mib
+        BENCH_MOVE_S=$((6 + (mib - 256) / 64)) # a move and some time before and after it
+        bench_up_guests
+        ((mib <= 256)) || guest_sh g1 "head -c $(((mib - 256) * 3 / 4))M /dev/urandom >/run/filled"
+        bench_migrate_rows "idle, $mib MiB"
+        load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
+        wait_ready "$load"
+        bench_migrate_rows "communicating, $mib MiB"
+        ((mib > 256)) || bench_evacuation
+        cancel_job "$load"
+        down
+    done
 }
 
 bench_migrate_rows() {
@@ -299,6 +307,36 @@ bench_migrate_rows() {
         "$(jq -cs 'map(.bytes / 1048576)' <<<"$bare")"
     for phase in precopy drain switchover release; do
         bench_row "migrate: $phase, $1" ms null "$(jq -cs --arg p "$phase" 'map([.phases[] | select(.phase == $p) | .ms] | add)' <<<"$ours")"
+    done
+}
+
+# All guests of the last host go, in one go: by us beside a job that communicates, and by QEMU alone.
+bench_evacuation() {
+    local i guest began host=${HOSTS[-1]} ours='' bare=''
+    for ((i = 0; i < BENCH_EVACUATIONS; i++)); do
+        bench_gather "$host"
+        began=$(now_ms)
+        grl evacuate "$host" >"$LAB/log/evacuate.json"
+        ours+="$(($(now_ms) - began)) "
+        grl reopen "$host" >/dev/null
+        bench_gather "$host"
+        for guest in "${HOSTS[@]}"; do kill_bridge "$guest"; done
+        began=$(now_ms)
+        for guest in "${GUESTS[@]}"; do
+            in_host "h${guest#g}" "$BUILD/tests/bare_migrate" "$guest" "$LAB/$host/run" "$LAB/h${guest#g}/run" >/dev/null &
+        done
+        wait
+        bare+="$(($(now_ms) - began)) "
+        for guest in "${HOSTS[@]}"; do start_bridge "$guest"; done
+    done
+    bench_row "migrate: ${#GUESTS[@]} guests off a host" ms null "$(jq -cs . <<<"$ours")" "$(jq -cs . <<<"$bare")"
+}
+
+# bench_gather HOST: all guests there.
+bench_gather() {
+    local guest
+    for guest in "${GUESTS[@]}"; do
+        [[ $(guest_host "$guest") == "$1" ]] || grl migrate "$guest" "$1" >/dev/null
     done
 }
 
