@@ -120,15 +120,15 @@ bench_fences() {
 # A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
 bench_bare_saves() {
     local guest host
-    local -a hosts=() monitors=()
+    local -a homes=() monitors=()
     for guest in "${GUESTS[@]}"; do
         host=$(guest_host "$guest")
-        hosts+=("$host")
+        homes+=("$host")
         monitors+=("$LAB/$host/run/$guest.qmp")
     done
-    for host in "${hosts[@]}"; do kill_bridge "$host"; done
+    for host in "${homes[@]}"; do kill_bridge "$host"; done
     in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
-    for host in "${hosts[@]}"; do start_bridge "$host"; done
+    for host in "${homes[@]}"; do start_bridge "$host"; done
 }
 
 bench_line_rows() {
@@ -312,7 +312,7 @@ bench_migrate_rows() {
 
 # All guests of the last host go, in one go: by us beside a job that communicates, and by QEMU alone.
 bench_evacuation() {
-    local i guest began host=${HOSTS[-1]} ours='' bare=''
+    local i guest began host=h4 ours='' bare=''
     for ((i = 0; i < BENCH_EVACUATIONS; i++)); do
         bench_gather "$host"
         began=$(now_ms)
