@@ -116,6 +116,37 @@ victims() {
 @test "while the job is being drained" { victims drain; }
 @test "in the switch-over" { victims switchover; }
 
+@test "to a host without room" {
+    local from to
+    from=$(host_of "$GUEST")
+    to=$([[ $from == h4 ]] && echo h2 || echo h4)
+    kill_bridge "$to" && HOST_MIB=100 start_bridge "$to"
+    wait_for 60 "host $to" connected "$to"
+    run in_ctl grlctl migrate "$GUEST" "$to"
+    echo "$output"
+    ((status != 0))
+    echo "| before | room on the target | runs on the source | $output | $(job_state "$JOB") |" >>"$BATS_FILE_TMPDIR/rows"
+    kill_bridge "$to" && start_bridge "$to"
+    wait_for 60 "host $to" connected "$to"
+    one_copy
+    [[ $output == *"room"* || $output == *"memory"* ]]
+}
+
+@test "of a guest that writes faster than the stream carries" {
+    local to
+    to=$([[ $(host_of "$GUEST") == h4 ]] && echo h2 || echo h4)
+    guest_sh "$GUEST" 'while :; do head -c 60M /dev/zero | tr "\0" x >/run/written; done >/dev/null 2>&1 & echo $! >/run/writer'
+    run in_ctl grlctl migrate "$GUEST" "$to"
+    echo "$output"
+    guest_sh "$GUEST" 'kill $(cat /run/writer); rm -f /run/written'
+    one_copy
+    echo "| pre-copy | it writes 60 MiB again and again at 20 MiB/s | runs on the $([[ $(host_of "$GUEST") == "$to" ]] && echo target || echo source)" \
+        "| $(grl history 1 | jq -r '.moves[0] | "\(.line.phase), \(.sent_bytes / 1048576 | round) MiB in \(.total_ms | round) ms, still for \(.line.phases | map(select(.phase == "switchover").ms) | add | round) ms"')" \
+        "| $(job_state "$JOB") |" >>"$BATS_FILE_TMPDIR/rows"
+    job_runs "$JOB"
+    no_leftovers
+}
+
 @test "the job ends with its right result" {
     wait_for 900 "end of job $JOB" job_ended "$JOB"
     right_result "$JOB"

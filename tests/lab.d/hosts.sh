@@ -31,7 +31,7 @@ bridge_conf() {
 	guest_dir = "$LAB/guests"
 	image_dir = "$CHECKPOINTS"
 	run_dir = "$LAB/$1/run"
-	memory_mib = $((4 * GUEST_MIB))
+	memory_mib = ${HOST_MIB:-$((4 * GUEST_MIB))}
 	E
 }
 

@@ -13,6 +13,7 @@ torture_usage() {
 	  --every MS       a rehearsal every so often; 200
 	  --lines          a committed line after every ${TORTURE_LINE_AFTER} rehearsals, too
 	  --rollback       and a restore in the middle
+	  --migrate        the guests are moved in turn, twice round the hosts; too short a run is a failure
 	  --runs N         so many runs with GRL after the one without
 	  --seconds S      a run that takes longer is cancelled, reported as hung and a failure; 300
 	  --ignore REGEX   lines of output that may differ; may be given again
@@ -30,7 +31,7 @@ torture_usage() {
 
 TORTURE_LINE_AFTER=8
 # One command and what is asked of it; torture_case keeps them in a file.
-T_RANKS='' T_NODES='' T_EVERY=200 T_LINES='' T_ROLLBACK='' T_RUNS=1 T_SECONDS=300 T_LIST='' T_STDIN=''
+T_RANKS='' T_NODES='' T_EVERY=200 T_LINES='' T_ROLLBACK='' T_MIGRATE='' T_RUNS=1 T_SECONDS=300 T_LIST='' T_STDIN=''
 T_IGNORE=() T_ONLY=() T_COMPARE=() T_WITH=() T_ENV=() T_COMMAND=()
 
 torture() {
@@ -61,6 +62,7 @@ torture_options() {
             --) T_COMMAND=("$@"); break ;;
             --lines) T_LINES=yes; continue ;;
             --rollback) T_LINES=yes T_ROLLBACK=yes; continue ;;
+            --migrate) T_MIGRATE=yes; continue ;;
             -h | --help) torture_usage; exit ;;
         esac
         (($#)) || { torture_usage >&2; exit 64; }
@@ -178,6 +180,10 @@ torture_judge() {
     fi
     if [[ -n $T_ROLLBACK && $bad == 0 && ! -s $dir/$run/restored ]]; then
         if [[ -f $dir/$run/restore.json ]]; then verdict="NOT RESTORED" bad=1; else verdict+=", too short for a rollback"; fi
+    fi
+    if [[ -n $T_MIGRATE && $bad == 0 ]]; then
+        verdict+=", $(torture_moved "$dir/$run") moves"
+        (($(torture_moved "$dir/$run") >= 2 * ${#GUESTS[@]})) || { verdict+=": too few" bad=1; }
     fi
     torture_row "$dir" "$run" "$same" "$verdict"
     torture_reasons "$dir/$run"

@@ -70,8 +70,14 @@ torture_lines() {
         [[ ! -s $1/restored ]] || echo r)"
 }
 
+# Moves in the silence of the job.
+torture_moved() {
+    [[ -s $1/moves.json ]] || { echo 0; return; }
+    jq -s 'map(select(.line.phase == "done" and .drained)) | length' "$1/moves.json"
+}
+
 torture_reasons() {
-    cat "$1"/{rehearsals,lines,restore}.json 2>/dev/null |
+    cat "$1"/{rehearsals,lines,moves,restore}.json 2>/dev/null |
         jq -r 'select(.error.kind == 1) | .error | "    aborted: \(.what): \(.where): \(.why)"' | sort | uniq -c | sort -rn | head -n 5
 }
 

@@ -59,14 +59,18 @@ torture_stands() {
     done
 }
 
-# Rehearsals until the job has ended; with --lines a committed line in between, and one restore in the middle.
+# Rehearsals until the job has ended; in between a committed line with --lines, and one restore in the middle, and a guest's
+# move with --migrate.
 torture_disturb() {
-    local dir=$1 job=$2 middle times=1000000
+    local dir=$1 job=$2 middle times=1000000 turn=0
     middle=$(($(now_ms) + $(torture_ms "$dir/../plain") / 2))
-    [[ -z $T_LINES ]] || times=$TORTURE_LINE_AFTER
+    [[ -z $T_LINES && -z $T_MIGRATE ]] || times=$TORTURE_LINE_AFTER
     until job_ended "$job"; do
         job_started "$job" || { sleep 0.1; continue; }
         grl rehearse "$job" --times "$times" --every "$T_EVERY" >>"$dir/rehearsals.json" 2>/dev/null || true
+        if [[ -n $T_MIGRATE ]] && ((turn < 2 * ${#GUESTS[@]})); then
+            ! grl migrate "${GUESTS[turn % ${#GUESTS[@]}]}" >>"$dir/moves.json" || turn=$((turn + 1))
+        fi
         [[ -n $T_LINES ]] || { sleep 0.1; continue; }
         grl checkpoint "$job" >>"$dir/lines.json" || true
         if [[ -n $T_ROLLBACK && ! -s $dir/restored ]] && (($(now_ms) >= middle)) && torture_has_line "$dir"; then
