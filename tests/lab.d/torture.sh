@@ -13,7 +13,7 @@ torture_usage() {
 	  --every MS       a rehearsal every so often; 200
 	  --lines          a committed line after every ${TORTURE_LINE_AFTER} rehearsals, too
 	  --rollback       and a restore in the middle
-	  --migrate        the guests are moved in turn, twice round the hosts; too short a run is a failure
+	  --migrate        its guests are moved in turn, each twice; a run that is too short for that has failed
 	  --runs N         so many runs with GRL after the one without
 	  --seconds S      a run that takes longer is cancelled, reported as hung and a failure; 300
 	  --ignore REGEX   lines of output that may differ; may be given again
@@ -183,7 +183,7 @@ torture_judge() {
     fi
     if [[ -n $T_MIGRATE && $bad == 0 ]]; then
         verdict+=", $(torture_moved "$dir/$run") moves"
-        (($(torture_moved "$dir/$run") >= 2 * ${#GUESTS[@]})) || { verdict+=": too few" bad=1; }
+        (($(torture_moved "$dir/$run") >= 2 * T_NODES)) || { verdict+=": too few" bad=1; }
     fi
     torture_row "$dir" "$run" "$same" "$verdict"
     torture_reasons "$dir/$run"

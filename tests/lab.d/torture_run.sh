@@ -68,8 +68,8 @@ torture_disturb() {
     until job_ended "$job"; do
         job_started "$job" || { sleep 0.1; continue; }
         grl rehearse "$job" --times "$times" --every "$T_EVERY" >>"$dir/rehearsals.json" 2>/dev/null || true
-        if [[ -n $T_MIGRATE ]] && ((turn < 2 * ${#GUESTS[@]})); then
-            ! grl migrate "${GUESTS[turn % ${#GUESTS[@]}]}" >>"$dir/moves.json" || turn=$((turn + 1))
+        if [[ -n $T_MIGRATE ]] && ((turn < 2 * T_NODES)); then
+            ! grl migrate "${GUESTS[turn % T_NODES]}" >>"$dir/moves.json" || turn=$((turn + 1))
         fi
         [[ -n $T_LINES ]] || { sleep 0.1; continue; }
         grl checkpoint "$job" >>"$dir/lines.json" || true
