@@ -9,9 +9,10 @@ void LineRun::precopy() {
     when_all_ = LineEvent::all_copied;
     const MoveOrder& m = *order_.move;
     ask<Receiving>(
-        key_of(m.to), m.to.channel, ReceiveGuest{m.move, m.guest, m.token},
+        key_of(m.to), m.to.channel, ReceiveGuest{m.move, m.guest, m.token, m.encrypted},
         [this, &m](const Receiving& receiving) {
-            const SendGuest send{m.move, m.guest, m.token, receiving.address, m.limit_mib_s};
+            const SendGuest send{m.move, m.guest, m.token, receiving.address, m.limit_mib_s,
+                                 m.encrypted};
             ask<Precopied>(key_of(m.from), m.from.channel, send, [this](const Precopied& copied) {
                 moving_.sent_bytes = copied.sent_bytes;
                 if (!copied.stopped) return;

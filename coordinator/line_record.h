@@ -40,6 +40,7 @@ struct MoveOrder {
     std::string token;  // of its stream
     LineHost from, to;
     std::uint32_t limit_mib_s = 0;
+    bool encrypted = false;
     std::string cause;
     // Writes down that it is given to the target; calls back when that is on disk.
     std::function<void(std::function<void(Result<void>)>)> note;

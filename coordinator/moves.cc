@@ -145,6 +145,7 @@ void Moves::depart(const Ask& ask, const MoveReport& report) {
     order.from = {from->name, from->channel, {}, {}, {}};
     order.to = {to->name, to->channel, {}, {}, {}};
     order.limit_mib_s = parts_.config.coordinator.move_limit_mib_s;
+    order.encrypted = parts_.config.coordinator.encrypt_moves;
     order.cause = ask.cause;
     order.note = [this, guest = ask.guest](std::function<void(Result<void>)> then) {
         MoveReport& trip = trips_[guest];

@@ -47,12 +47,13 @@ struct CoordinatorSection : Defaulted {
     std::uint32_t keep_lines = 2;     // committed lines kept of a job; older ones are deleted
     std::uint32_t moves_at_once = 2;  // guests on their way at a time
     std::uint32_t move_limit_mib_s = 0;    // for each of them; 0: as fast as it goes
+    bool encrypt_moves = false;             // guests on their way from host to host
     std::uint32_t keep_moves = 1'000;      // reports kept for grlctl history
     std::uint32_t watch_nodes_ms = 1'000;  // how often Slurm is asked for drained nodes; 0: never
 };
 BOOST_DESCRIBE_STRUCT(CoordinatorSection, (),
                       (listen_cluster, listen_hosts, munge_cluster, munge_hosts, bridge_user,
-                       catalog, fence_program, capture, keep_lines, moves_at_once, move_limit_mib_s,
+                       catalog, fence_program, capture, keep_lines, moves_at_once, move_limit_mib_s, encrypt_moves,
                        keep_moves, watch_nodes_ms))
 
 struct CoordinatorConfig : Defaulted {

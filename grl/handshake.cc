@@ -205,7 +205,9 @@ class ClientOpening final : public Opening {
         hello_.nonce = make_nonce();
         server_nonce_ = challenge.nonce;
         Result<std::string> credential =
-            make_credential(hello_payload(server_nonce_, hello_), options_.munge_socket);
+            make_credential(hello_payload(server_nonce_, hello_) +
+                                (options_.secret.empty() ? "" : " " + options_.secret),
+                            options_.munge_socket);
         if (!credential) return end(credential.error());
         hello_.credential = *credential;
         send(hello_);
@@ -315,15 +317,19 @@ class ServerOpening final : public Opening {
                                "it speaks protocol " + std::to_string(hello.version),
                                ErrorKind::protocol));
         }
-        if (claim->payload != hello_payload(challenge_.nonce, hello)) {
+        const std::string expected = hello_payload(challenge_.nonce, hello);
+        std::string secret;
+        if (claim->payload.compare(0, expected.size() + 1, expected + " ") == 0) {
+            secret = claim->payload.substr(expected.size() + 1);
+        } else if (claim->payload != expected) {
             return refuse(fail("opening a connection", peer_,
                                "the credential is not for this connection", ErrorKind::denied));
         }
         Result<std::string> credential =
             make_credential(welcome_payload(hello.nonce, challenge_.nonce), munge_socket_);
         if (!credential) return refuse(credential.error());
-        send(Welcome{*credential}, [this, self = shared_from_this(), hello, claim = *claim] {
-            Peer peer{hello.role, hello.name, claim.uid, claim.origin, address_};
+        send(Welcome{*credential}, [this, self = shared_from_this(), hello, claim = *claim, secret] {
+            Peer peer{hello.role, hello.name, claim.uid, claim.origin, address_, secret};
             accepted_(finish(hello.role + " " + hello.name), std::move(peer));
         });
     }

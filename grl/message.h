@@ -240,8 +240,9 @@ struct ReceiveGuest {  // coordinator → the target's bridge; replies Receiving
     std::uint32_t move = 0;
     std::string guest;
     std::string token;  // by which the stream is known; valid_name(), for this move only
+    bool encrypted = false;  // another stream is refused
 };
-BOOST_DESCRIBE_STRUCT(ReceiveGuest, (), (move, guest, token))
+BOOST_DESCRIBE_STRUCT(ReceiveGuest, (), (move, guest, token, encrypted))
 
 struct Receiving {
     static constexpr const char* kType = "receiving";
@@ -258,8 +259,9 @@ struct SendGuest {
     std::string token;
     std::string address;
     std::uint32_t limit_mib_s = 0;  // 0: as fast as it goes
+    bool encrypted = false;
 };
-BOOST_DESCRIBE_STRUCT(SendGuest, (), (move, guest, token, address, limit_mib_s))
+BOOST_DESCRIBE_STRUCT(SendGuest, (), (move, guest, token, address, limit_mib_s, encrypted))
 
 struct Precopied {
     static constexpr const char* kType = "precopied";

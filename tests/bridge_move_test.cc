@@ -90,8 +90,8 @@ class MoveTest : public ::testing::TestWithParam<bool> {
     void connect() {
         int ends[2];
         ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-        target->bridge->stream_opened("token", Fd(ends[1]));
-        source->bridge->stream_opened("token", Fd(ends[0]));
+        target->bridge->stream_opened("token", {Fd(ends[1]), secret});
+        source->bridge->stream_opened("token", {Fd(ends[0]), secret});
     }
     // The first pass: what the source says of it.
     Precopied copy() {
@@ -109,12 +109,18 @@ class MoveTest : public ::testing::TestWithParam<bool> {
         EXPECT_EQ(source->state(), GuestState::moved);
         EXPECT_EQ(target->state(), GuestState::arrived);
     }
-    const json::object receive{{"move", 5}, {"guest", "g1"}, {"token", "token"}};
-    const json::object send{{"move", 5},
-                            {"guest", "g1"},
-                            {"token", "token"},
-                            {"address", "127.0.0.1:1"},
-                            {"limit_mib_s", 0}};
+    void encrypt(const std::string& with) {
+        secret = with;
+        receive["encrypted"] = send["encrypted"] = true;
+    }
+    json::object receive{{"move", 5}, {"guest", "g1"}, {"token", "token"}, {"encrypted", false}};
+    json::object send{{"move", 5},
+                      {"guest", "g1"},
+                      {"token", "token"},
+                      {"address", "127.0.0.1:1"},
+                      {"limit_mib_s", 0},
+                      {"encrypted", false}};
+    std::string secret;
 
     asio::io_context io;
     std::unique_ptr<Side> source, target;
@@ -131,6 +137,23 @@ TEST_P(MoveTest, ItRunsThereAndOnlyThere) {
     ASSERT_TRUE(source->ask("destroy_guests", {{"guests", {"g1"}}})) << source->last_error;
     EXPECT_EQ(source->state(), GuestState::absent);
     EXPECT_EQ(target->state(), GuestState::running);
+}
+
+TEST_P(MoveTest, AnEncryptedOneGoesOver) {
+    encrypt(std::string(64, 'k'));
+    copy();
+    switch_over();
+    ASSERT_TRUE(target->ask("resume_guests", {{"guests", {"g1"}}})) << target->last_error;
+    EXPECT_EQ(target->state(), GuestState::running);
+}
+
+TEST_P(MoveTest, AStreamWithoutAKeyIsRefusedWhereOneIsWanted) {
+    encrypt("");
+    copy();
+    EXPECT_FALSE(target->ask("await_guest", {{"move", 5}}));
+    EXPECT_NE(target->last_error.find("no key"), std::string::npos) << target->last_error;
+    ASSERT_TRUE(source->ask("drop_move", {{"move", 5}}));
+    EXPECT_EQ(source->state(), GuestState::running);
 }
 
 TEST_P(MoveTest, AMoveThatIsDroppedLeavesItWhereItWas) {
@@ -169,7 +192,7 @@ TEST_P(MoveTest, AStreamThatBreaksLeavesItWhereItWas) {
     source->start("send_guest", send, outcome);
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    source->bridge->stream_opened("token", Fd(ends[0]));
+    source->bridge->stream_opened("token", {Fd(ends[0]), secret});
     Fd(ends[1]).reset();
     ASSERT_TRUE(run_until(io, [&] { return outcome.has_value(); }));
     if (*outcome) {

@@ -66,6 +66,7 @@ struct Handshakes : testing::Test {
     fs::path dir = fs::temp_directory_path() / ("grl-handshake-" + std::to_string(getpid()));
     asio::io_context io;
     std::vector<Peer> accepted;
+    std::string secret;
 
     void SetUp() override {
         if (geteuid() != 0 || access("/usr/sbin/munged", X_OK) != 0) {
@@ -81,7 +82,12 @@ struct Handshakes : testing::Test {
                                          });
         EXPECT_TRUE(acceptor) << acceptor.error().text();
         Result<std::shared_ptr<Channel>> outcome = fail("connecting", "", "nothing happened");
-        ConnectOptions options{{"127.0.0.1", (*acceptor)->port()}, ours, "ctl", "user"};
+        ConnectOptions options;
+        options.server = {"127.0.0.1", (*acceptor)->port()};
+        options.munge_socket = ours;
+        options.role = "ctl";
+        options.name = "user";
+        options.secret = secret;
         connect_channel(io, options, [&](Result<std::shared_ptr<Channel>> c) {
             outcome = std::move(c);
             io.stop();
@@ -102,6 +108,14 @@ TEST_F(Handshakes, SameKeyOpensAChannelWithAProvenPeer) {
     EXPECT_EQ(accepted[0].address, "127.0.0.1");
 }
 
+TEST_F(Handshakes, ASecretIsToldToTheServer) {
+    Munged munged(dir / "a", 'a');
+    secret = "of-both-ends";
+    ASSERT_TRUE(connect(munged.socket(), munged.socket()));
+    ASSERT_EQ(accepted.size(), 1U);
+    EXPECT_EQ(accepted[0].secret, secret);
+}
+
 TEST_F(Handshakes, AnotherKeyIsDenied) {
     Munged hosts(dir / "hosts", 'h'), guests(dir / "guests", 'g');
     auto channel = connect(guests.socket(), hosts.socket());
@@ -119,7 +133,10 @@ TEST_F(Handshakes, WithoutMungedTheErrorNamesTheSocket) {
 }
 
 TEST_F(Handshakes, NobodyListeningIsUnreachable) {
-    ConnectOptions options{{"127.0.0.1", 9}, "", "ctl", "user"};
+    ConnectOptions options;
+    options.server = {"127.0.0.1", 9};
+    options.role = "ctl";
+    options.name = "user";
     std::string text;
     connect_channel(io, options, [&](Result<std::shared_ptr<Channel>> c) {
         ASSERT_FALSE(c);

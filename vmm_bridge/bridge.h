@@ -68,7 +68,7 @@ class Bridge {
     void await_guest(const AwaitGuest& ask, Callback<Done> done);
     void drop_move(const DropMove& ask, Callback<Done> done);
     // A connection to another host that has proven itself, for the move with this token.
-    void stream_opened(const std::string& token, Fd stream);
+    void stream_opened(const std::string& token, OpenedStream stream);
     // bridge_store.cc
     void list_lines(const ListLines& ask, Callback<LineList> done);
     void verify_line(const VerifyLine& ask, Callback<VerifiedLine> done);
@@ -117,7 +117,7 @@ class Bridge {
     std::vector<Restored> restored_;
     std::map<std::uint32_t, std::shared_ptr<GuestDeparture>> departures_;  // by move
     std::map<std::uint32_t, std::shared_ptr<GuestArrival>> arrivals_;
-    std::map<std::string, Fd> streams_;  // by token, whose order is not here yet
+    std::map<std::string, OpenedStream> streams_;  // by token, whose order is not here yet
     std::map<std::string, std::uint64_t> last_stored_bytes_;  // by guest, to guess the next
     std::string last_inventory_;
     asio::steady_timer inventory_timer_;

@@ -125,7 +125,7 @@ void Bridge::switch_guest(const SwitchGuest& ask, Callback<Switched> done) {
 // ---- both ----
 
 // A stream may come before the order that it belongs to: they take different ways.
-void Bridge::stream_opened(const std::string& token, Fd stream) {
+void Bridge::stream_opened(const std::string& token, OpenedStream stream) {
     for (const auto& [move, arrival] : arrivals_) {
         if (arrival->token() == token) return arrival->start(std::move(stream));
     }

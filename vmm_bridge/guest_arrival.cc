@@ -25,11 +25,14 @@ Error GuestArrival::error(const std::string& why) const {
     return fail("receiving guest " + order_.guest, "", why);
 }
 
-void GuestArrival::start(Fd stream) {
+void GuestArrival::start(OpenedStream stream) {
     if (state_ != State::waiting) return;
+    Result<Fd> bytes = order_.encrypted ? seal_stream(std::move(stream), SealedEnd::receiver)
+                                        : std::move(stream.socket);
+    if (!bytes) return drop(bytes.error().text(), [](Result<Done>) {});
     state_ = State::loading;
     timer_.cancel();
-    driver_.migrate_in(definition_, std::move(stream),
+    driver_.migrate_in(definition_, std::move(*bytes),
                        [self = shared_from_this()](Result<Done> loaded) {
                            if (self->state_ != State::loading) return;
                            self->state_ = loaded ? State::arrived : State::gone;

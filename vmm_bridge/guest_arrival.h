@@ -13,6 +13,7 @@
 
 #include "grl/message.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/sealed_stream.h"
 
 namespace grl::bridge {
 
@@ -24,7 +25,7 @@ class GuestArrival : public std::enable_shared_from_this<GuestArrival> {
 
     GuestArrival(asio::io_context& io, Driver& driver, ReceiveGuest order, GuestDefinition guest);
 
-    void start(Fd stream);  // from the source
+    void start(OpenedStream stream);  // from the source
     void await(Callback<Done> done) { arrived_.join(std::move(done)); }
     void drop(const std::string& reason, Callback<Done> done);
 

@@ -31,14 +31,17 @@ GuestDeparture::GuestDeparture(asio::io_context& io, Driver& driver, SendGuest o
 
 // ---- copying ----
 
-void GuestDeparture::start(Fd stream) {
+void GuestDeparture::start(OpenedStream stream) {
     if (state_ != State::waiting) return;
+    Result<Fd> network = order_.encrypted ? seal_stream(std::move(stream), SealedEnd::sender)
+                                          : std::move(stream.socket);
+    if (!network) return drop(network.error().text(), [](Result<Done>) {});
     state_ = State::copying;
     auto self = shared_from_this();
     Result<StreamPair> pair = open_stream_pair();
     if (!pair) return drop(pair.error().text(), [](Result<Done>) {});
     narrowing_ = Fd(fcntl(pair->vmm.get(), F_DUPFD_CLOEXEC, 0));
-    pump_ = std::make_shared<StreamPump>(io_, std::move(pair->bridge), std::move(stream),
+    pump_ = std::make_shared<StreamPump>(io_, std::move(pair->bridge), std::move(*network),
                                          [self](Result<Done> r) { self->on_pumped(r); });
     pump_->start();
     report();

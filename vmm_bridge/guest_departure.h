@@ -19,6 +19,7 @@
 
 #include "grl/message.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/sealed_stream.h"
 #include "vmm_bridge/stream_pump.h"
 
 namespace grl::bridge {
@@ -31,7 +32,7 @@ class GuestDeparture : public std::enable_shared_from_this<GuestDeparture> {
     GuestDeparture(asio::io_context& io, Driver& driver, SendGuest order, Progress progress);
 
     // `stream` leads to the other host.
-    void start(Fd stream);
+    void start(OpenedStream stream);
     void await_copied(Callback<Precopied> done) { copied_.join(std::move(done)); }
     void switch_over(Callback<Switched> done);
     void drop(const std::string& reason, Callback<Done> done);

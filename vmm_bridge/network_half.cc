@@ -114,7 +114,8 @@ class NetworkHalf {
     void send_guest(const json::object& body, const Asker& asker) {
         auto ask = from_json<SendGuest>(body, SendGuest::kType);
         if (!ask) return asker->error(ask.error());
-        opener_.open(ask->token, ask->address, [this, body, asker](Result<Done> opened) {
+        opener_.open(ask->token, ask->address, ask->encrypted,
+                     [this, body, asker](Result<Done> opened) {
             if (!opened) return asker->error(opened.error());
             relay(SendGuest::kType, body, asker);
         });

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <sstream>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
@@ -100,7 +101,10 @@ class PrivilegedHalf {
                 if (!passed) return log_error(passed.error().text());
                 if (!*passed) return;  // the other half has ended, as its channel tells, too
                 if ((*passed)->fd) {
-                    bridge_.stream_opened((*passed)->label, std::move((*passed)->fd));
+                    std::istringstream label((*passed)->label);
+                    std::string token, secret;
+                    label >> token >> secret;
+                    bridge_.stream_opened(token, {std::move((*passed)->fd), secret});
                 }
                 take_stream();
             });

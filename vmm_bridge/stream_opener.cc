@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "grl/credential.h"
 #include "grl/log.h"
 #include "vmm_bridge/fd_passing.h"
 
@@ -44,7 +45,7 @@ void StreamOpener::accepted(const std::shared_ptr<Channel>& channel, const Peer&
     if (peer.uid != 0 && peer.uid != geteuid()) why = "uid " + std::to_string(peer.uid);
     if (why.empty()) {
         forget(peer.name);
-        Result<Done> handed = hand_on(channel, peer.name);
+        Result<Done> handed = hand_on(channel, peer.name, peer.secret);
         if (!handed) log_error(handed.error().text());
         return;
     }
@@ -63,7 +64,8 @@ void StreamOpener::forget(const std::string& token) {
 
 // ---- the source ----
 
-void StreamOpener::open(const std::string& token, const std::string& address, Callback<Done> done) {
+void StreamOpener::open(const std::string& token, const std::string& address, bool encrypted,
+                        Callback<Done> done) {
     Result<Endpoint> server = parse_endpoint(address);
     if (!server) return done(server.error());
     ConnectOptions options;
@@ -72,17 +74,20 @@ void StreamOpener::open(const std::string& token, const std::string& address, Ca
     options.role = kRole;
     options.name = token;
     options.server_uid = geteuid();
-    connect_channel(io_, options, [this, token, done](Result<std::shared_ptr<Channel>> channel) {
-        if (!channel) return done(channel.error());
-        done(hand_on(*channel, token));
-    });
+    if (encrypted) options.secret = make_nonce() + make_nonce();
+    connect_channel(io_, options,
+                    [this, token, secret = options.secret,
+                     done](Result<std::shared_ptr<Channel>> channel) {
+                        if (!channel) return done(channel.error());
+                        done(hand_on(*channel, token, secret));
+                    });
 }
 
 Result<Done> StreamOpener::hand_on(const std::shared_ptr<Channel>& channel,
-                                   const std::string& token) {
+                                   const std::string& token, const std::string& secret) {
     Result<Fd> socket = channel->detach();
     if (!socket) return socket.error();
-    Result<void> passed = pass_fd(through_.get(), socket->get(), token);
+    Result<void> passed = pass_fd(through_.get(), socket->get(), token + " " + secret);
     if (!passed) return passed.error();
     return Done{};
 }

@@ -26,12 +26,14 @@ class StreamOpener {
 
     // Awaits a stream for a while. Gives the address to connect to: HOST:PORT.
     Result<std::string> expect(const std::string& token, const std::string& address);
-    // Opens one to another host, and hands it on.
-    void open(const std::string& token, const std::string& address, Callback<Done> done);
+    // Opens one to another host, and hands it on; with a secret for both ends if `encrypted`.
+    void open(const std::string& token, const std::string& address, bool encrypted,
+              Callback<Done> done);
 
   private:
     void accepted(const std::shared_ptr<Channel>& channel, const Peer& peer);
-    Result<Done> hand_on(const std::shared_ptr<Channel>& channel, const std::string& token);
+    Result<Done> hand_on(const std::shared_ptr<Channel>& channel, const std::string& token,
+                         const std::string& secret);
     void forget(const std::string& token);
 
     asio::io_context& io_;

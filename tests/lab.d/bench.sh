@@ -280,6 +280,7 @@ read -r -a BENCH_GUESTS_MIB <<<"${GRL_LAB_BENCH_GUESTS_MIB:-256 1024}"
 
 bench_migrate() {
     local load mib
+    ENCRYPT_MOVES=false # as QEMU alone
     build_step "$LAB/build.log" make -C "$BUILD" tests/bare_migrate tests/heartbeat
     for mib in "${BENCH_GUESTS_MIB[@]}"; do
         GUEST_MIB=$mib
