@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
+#include <sstream>
 
 #include "grl/log.h"
 #include "vmm_bridge/clock.h"
@@ -251,10 +252,13 @@ void QemuGuest::clear_host() {
 // QEMU's log ends with the reason, if it had time to write one.
 std::string QemuGuest::last_words() const {
     Result<std::string> log = read_file(paths_.log());
-    std::string text = log ? *log : std::string();
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    if (text.size() > kLastWords) text.erase(0, text.find('\n', text.size() - kLastWords) + 1);
-    for (char& c : text) c = c == '\n' ? ';' : c;
+    std::istringstream lines(log ? *log : std::string());
+    std::string text;
+    // It says some things once a page.
+    for (std::string line; std::getline(lines, line);) {
+        if (text.find(line) == std::string::npos) text += (text.empty() ? "" : "; ") + line;
+    }
+    if (text.size() > kLastWords) text.erase(0, text.size() - kLastWords);
     return "its QEMU has ended" + (text.empty() ? std::string() : ": " + text);
 }
 
