@@ -121,7 +121,7 @@ void Control::hold(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<HoldJob>(body, asker);
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " holds job " + std::to_string(question->job));
-    lines_.hold(question->job, question->limit_s,
+    lines_.hold(*question,
                 {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
                  [asker](const Result<HeldJob>& held) { asker->result(held); }});
 }

@@ -159,6 +159,12 @@ std::string held_text(const HeldJob& held) {
     std::string text = "job " + job + " is held: silent after " + ms_text(held.report.drain_ms) +
                        " ms, its guests stand still.\n";
     for (const GuestReport& g : held.report.guests) text += "  " + g.guest + " on " + g.host + "\n";
+    const auto& guests = held.report.guests;
+    if (!guests.empty() && std::all_of(guests.begin(), guests.end(),
+                                       [](const GuestReport& g) { return g.durable; })) {
+        text += "Line " + job + "/" + std::to_string(held.report.line) +
+                " is committed: its hosts may be powered off; then: grlctl restore " + job + "\n";
+    }
     text += "It goes on by itself in " + std::to_string(held.limit_s) + " s";
     if (held.slurmd_timeout_s != 0) {
         text += " (Slurm's SlurmdTimeout is " + std::to_string(held.slurmd_timeout_s) + " s)";

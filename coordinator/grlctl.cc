@@ -31,6 +31,7 @@ struct Words {  // what was said on the command line
     std::uint32_t times = 1;
     std::uint32_t every_ms = 1000;
     std::uint32_t limit_s = 0;
+    bool checkpoint = false;
 };
 
 Error misuse(const std::string& why) {
@@ -149,7 +150,7 @@ Result<int> rehearse(const Words& w) {
 Result<int> hold(const Words& w) {
     auto job = number_of(w.given[0], "job");
     if (!job) return job.error();
-    return answer<HeldJob>(w, HoldJob{*job, w.limit_s}, held_text);
+    return answer<HeldJob>(w, HoldJob{*job, w.limit_s, w.checkpoint}, held_text);
 }
 
 Result<int> let_go(const Words& w) {
@@ -246,7 +247,7 @@ constexpr Verb kVerbs[] = {
     {"checkpoint", "JOB", 1, 1, checkpoint, "take a line and wait until it is committed"},
     {"rehearse", "JOB", 1, 1, rehearse,
      "bring the job to silence and let it go on; --times, --every"},
-    {"hold", "JOB", 1, 1, hold, "let the job's guests stand still, for --limit at most"},
+    {"hold", "JOB", 1, 1, hold, "let the job's guests stand still, for --limit at most; --checkpoint"},
     {"release", "JOB", 1, 1, let_go, "end a hold"},
     {"list", "[JOB]", 0, 1, list, "lines, committed and aborted"},
     {"show", "JOB/LINE", 1, 1, show, "phases, guests and proof of silence of a line"},
@@ -283,6 +284,9 @@ Result<int> run(const Verb& verb, const Words& words) {
     if (words.limit_s != 0 && std::string(verb.name) != "hold") {
         return misuse("--limit goes with hold");
     }
+    if (words.checkpoint && std::string(verb.name) != "hold") {
+        return misuse("--checkpoint goes with hold");
+    }
     return verb.run(words);
 }
 
@@ -303,7 +307,9 @@ int main(int argc, char** argv) {
         "every", options::value(&words.every_ms)->value_name("MS"),
         "rehearse: begin one every MS milliseconds")(
         "limit", options::value(&words.limit_s)->value_name("S"),
-        "hold: the job goes on by itself after S seconds")("version", "print the release")(
+        "hold: the job goes on by itself after S seconds")(
+        "checkpoint", options::bool_switch(&words.checkpoint),
+        "hold: commit a line first, so that hosts may be powered off")("version", "print the release")(
         "help", "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());

@@ -17,6 +17,8 @@ constexpr std::array kStates = {
     LineStateRow{S::drain, Phase::drain, &Deadlines::drain_ms},
     LineStateRow{S::freeze, Phase::silence, &Deadlines::freeze_ms},
     LineStateRow{S::capture, Phase::capture, &Deadlines::capture_ms},
+    LineStateRow{S::hold_images, Phase::commit, &Deadlines::commit_ms},
+    LineStateRow{S::hold_manifest, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::hold, Phase::hold, nullptr},
     LineStateRow{S::switchover, Phase::switchover, &Deadlines::switch_ms},
     LineStateRow{S::note, Phase::switchover, &Deadlines::prepare_ms},
@@ -28,6 +30,7 @@ constexpr std::array kStates = {
     LineStateRow{S::images, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::manifest, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::undo, Phase::aborted, &Deadlines::release_ms},
+    LineStateRow{S::hold_erase, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::erase, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::discard, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::done, Phase::done, nullptr},
@@ -79,13 +82,27 @@ constexpr std::array kTransitions = {
     Row{S::freeze, E::cancel, S::undo},
 
     Row{S::capture, E::all_captured, S::release},
+    Row{S::capture, E::all_kept, S::hold_images},
     Row{S::capture, E::failed, S::undo},
     Row{S::capture, E::timeout, S::undo},
     Row{S::capture, E::bridge_lost, S::undo},
     Row{S::capture, E::image_failed, S::undo},
     Row{S::capture, E::cancel, S::undo},
 
+    Row{S::hold_images, E::all_durable, S::hold_manifest},
+    Row{S::hold_images, E::failed, S::undo},
+    Row{S::hold_images, E::timeout, S::undo},
+    Row{S::hold_images, E::bridge_lost, S::undo},
+    Row{S::hold_images, E::image_failed, S::undo},
+    Row{S::hold_images, E::cancel, S::undo},
+
+    // No cancel, as in manifest.
+    Row{S::hold_manifest, E::manifest_written, S::hold},
+    Row{S::hold_manifest, E::failed, S::hold_erase},
+    Row{S::hold_manifest, E::timeout, S::hold_erase},
+
     Row{S::hold, E::let_go, S::release},
+    Row{S::hold, E::parted, S::done},
     Row{S::hold, E::failed, S::undo},
     Row{S::hold, E::bridge_lost, S::undo},
     Row{S::hold, E::image_failed, S::undo},
@@ -144,6 +161,8 @@ constexpr std::array kTransitions = {
 
     Row{S::undo, E::all_undone, S::aborted},
     Row{S::undo, E::timeout, S::aborted},
+    Row{S::hold_erase, E::all_undone, S::undo},
+    Row{S::hold_erase, E::timeout, S::undo},
     Row{S::erase, E::all_undone, S::discard},
     Row{S::erase, E::timeout, S::discard},
     Row{S::discard, E::all_undone, S::aborted},
@@ -152,7 +171,8 @@ constexpr std::array kTransitions = {
 
 bool turns_back(E event) {
     return event == E::failed || event == E::timeout || event == E::bridge_lost ||
-           event == E::master_lost || event == E::image_failed || event == E::cancel;
+           event == E::master_lost || event == E::image_failed || event == E::cancel ||
+           event == E::parted;
 }
 
 }  // namespace

@@ -9,7 +9,16 @@
 //
 // A rehearsal is a line without bridges: prepare, freeze and capture have nobody to ask, and it
 // goes from `release` to `done`. A hold goes from `freeze` to `hold`, which ends by someone's word
-// or its limit, on to `release`, and from there to `done`.
+// or its limit, on to `release`, and from there to `done`. A hold that keeps a line commits it
+// while the guests stand still:
+//
+//   … capture ─► hold_images ─► hold_manifest ─► hold ─► release ─► done
+//                     │               ▼            └── a host goes (parted) ──► done
+//                     ▼          hold_erase
+//                    undo ◄───────────┘
+//
+// Then the line stands, whatever becomes of the hold: with a host that goes, what is left of the
+// job stands still until it is restored.
 //
 // A move has another middle, and no image:
 //
@@ -50,6 +59,8 @@ enum class LineState {
     drain,       // masters bring their ranks to silence
     freeze,      // bridges stop the guests
     capture,     // bridges cut the stopped guests
+    hold_images,    // of a hold that keeps a line: images become durable
+    hold_manifest,  // likewise: one bridge writes the manifest
     hold,        // they stay stopped
     switchover,  // of a move: stopped here, the rest goes over
     note,        // the catalog knows that it is given away
@@ -61,14 +72,15 @@ enum class LineState {
     images,      // the job runs; images become durable
     manifest,    // one bridge writes the manifest
     undo,
+    hold_erase,  // as erase, but the job stands still
     erase,
     discard,
     done,
     aborted,
 };
-BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold, switchover,
-                    note, give, go_on, clear, strand, release, images, manifest, undo, erase,
-                    discard, done, aborted)
+BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold_images,
+                    hold_manifest, hold, switchover, note, give, go_on, clear, strand, release,
+                    images, manifest, undo, hold_erase, erase, discard, done, aborted)
 
 enum class LineEvent {
     admitted,
@@ -81,7 +93,9 @@ enum class LineEvent {
     all_frozen,
     all_captured,
     all_held,  // all_frozen of a hold
+    all_kept,  // all_captured of a hold
     let_go,    // the hold's end
+    parted,    // a host or a guest of a hold that has kept its line is gone
     all_released,
     went_on,  // all_released of a line that keeps nothing
     all_arrived,
@@ -99,7 +113,7 @@ enum class LineEvent {
     cancel,        // from outside: shutdown, restore
 };
 BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, all_copied, all_silent, all_quiet,
-                    went_ahead, all_frozen, all_captured, all_held, let_go, all_released, went_on,
+                    went_ahead, all_frozen, all_captured, all_held, all_kept, let_go, parted, all_released, went_on,
                     all_arrived, noted, all_given, all_cleared, all_durable, manifest_written,
                     all_undone, failed, timeout, bridge_lost, master_lost, image_failed, cancel)
 

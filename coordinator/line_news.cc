@@ -16,7 +16,10 @@ void LineRun::bridge_away(const std::string& name, const std::string& why) {
     }
     const LineHost* h = host(name);
     if (!h) return;
-    if (machine_.state() == LineState::images && record_.durable_on(*h)) return;
+    const LineState state = machine_.state();
+    const bool storing = state == LineState::images || state == LineState::hold_images;
+    if (storing && record_.durable_on(*h)) return;
+    if (state == LineState::hold && keeps_hold()) return part("host " + name + " is lost: " + why);
     fire(LineEvent::bridge_lost, "host " + name + " is lost: " + why);
 }
 
@@ -30,7 +33,8 @@ void LineRun::master_away(const std::string& node, const std::string& why) {
 void LineRun::master_says(const StepState& state) {
     const LineState now = machine_.state();
     const bool before = now == LineState::drain || now == LineState::freeze ||
-                        now == LineState::capture || now == LineState::hold;
+                        now == LineState::capture || now == LineState::hold_images ||
+                        now == LineState::hold_manifest || now == LineState::hold;
     if (before && state.closed && owns(state))
         fire(LineEvent::failed, "the gates on " + state.node + " were opened before the cut");
 }
@@ -43,6 +47,8 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
         switch (machine_.state()) {
             case LineState::freeze:
             case LineState::capture:
+            case LineState::hold_images:
+            case LineState::hold_manifest:
             case LineState::hold:
             case LineState::switchover:
             case LineState::note:
@@ -63,6 +69,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
                 if (!state.closed) release_member(m, false);
                 return true;
             case LineState::undo:
+            case LineState::hold_erase:
             case LineState::strand:
                 if (!state.closed) release_member(m, true);
                 return true;
@@ -78,6 +85,7 @@ void LineRun::guest_died(const std::string& guest, const std::string& reason) {
     const LineState state = machine_.state();
     const std::string text = "guest " + guest + " died: " + reason;
     if (state == LineState::release) return fire(LineEvent::failed, text);
+    if (state == LineState::hold && keeps_hold()) return part(text);
     image_failed(guest, text);
 }
 
@@ -103,7 +111,8 @@ void LineRun::image_durable(const GuestDurable& durable) {
     if (!record_.durable(durable)) {
         return image_failed(durable.guest, "its bridge reports no image");
     }
-    if (machine_.state() != LineState::images) return;
+    const LineState state = machine_.state();
+    if (state != LineState::images && state != LineState::hold_images) return;
     if (record_.all_durable()) return fire(LineEvent::all_durable);
     tell();
 }

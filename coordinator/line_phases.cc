@@ -23,7 +23,11 @@ void LineRun::admit() {
 void LineRun::prepare() {
     when_all_ = LineEvent::all_prepared;
     for (const LineHost& h : order_.hosts) {
-        PrepareLine message{order_.id, {}, order_.kind == LineKind::hold ? kNoCapture : capture_};
+        PrepareLine message{order_.id, {}, capture_};
+        // Only this method leaves them stopped.
+        if (order_.kind == LineKind::hold) {
+            message.capture = order_.keeps_line ? name_of(CaptureMethod::stop_copy) : kNoCapture;
+        }
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
         ask<Done>(key_of(h), h.channel, message, {});
     }
@@ -51,7 +55,9 @@ void LineRun::drain() {
 }
 
 void LineRun::freeze() {
-    when_all_ = order_.kind == LineKind::hold ? LineEvent::all_held : LineEvent::all_frozen;
+    const bool holds = order_.kind == LineKind::hold && !order_.keeps_line;
+    when_all_ = holds ? LineEvent::all_held : LineEvent::all_frozen;
+    freezing_ = Steady::now();
     for (const LineHost& h : order_.hosts) {
         FreezeLine message{order_.id, {}};
         if (order_.kind == LineKind::hold) message.hold_s = order_.hold_s;
@@ -63,7 +69,7 @@ void LineRun::freeze() {
 }
 
 void LineRun::capture() {
-    when_all_ = LineEvent::all_captured;
+    when_all_ = keeps_hold() ? LineEvent::all_kept : LineEvent::all_captured;
     for (const LineHost& h : order_.hosts) {
         ask<CapturedLine>(key_of(h), h.channel, CaptureLine{order_.id},
                           [this](const CapturedLine& c) {
@@ -75,26 +81,44 @@ void LineRun::capture() {
 
 // Guests stand still, and so does all that their masters could be told.
 void LineRun::hold() {
-    if (hooks_.held) hooks_.held({record_.report(), order_.hold_s, order_.slurmd_timeout_s});
-    const std::chrono::seconds limit(order_.hold_s);
-    hold_ends(limit - limit / 4);
+    if (hooks_.held) {
+        hooks_.held({record_.report(), order_.hold_s, order_.slurmd_timeout_s},
+                    order_.keeps_line ? &manifest_ : nullptr);
+    }
+    if (leaving_) return fire(LineEvent::let_go);
+    for (const LineHost& h : order_.hosts) {
+        if (keeps_hold() && !h.channel->is_open()) return part("host " + h.name + " is away");
+    }
+    const Milliseconds quarter = std::chrono::seconds(order_.hold_s) / 4;
+    hold_ends(std::max(hold_left() - quarter, Milliseconds(0)), false);
+}
+
+Milliseconds LineRun::hold_left() const {
+    const auto since = std::chrono::duration_cast<Milliseconds>(Steady::now() - freezing_);
+    return std::max(std::chrono::seconds(order_.hold_s) - since, Milliseconds(0));
+}
+
+// What is left of the job must not go on without the rest, so nobody is let go here: bridges do
+// that when the hold's limit has passed.
+void LineRun::part(const std::string& reason) {
+    fire(LineEvent::parted, reason + "; grlctl restore " + std::to_string(order_.id.job) +
+                                " goes back to line " + std::to_string(order_.id.line));
 }
 
 // The deadline goes off twice: with a warning, and at the end.
-void LineRun::hold_ends(std::chrono::seconds after) {
+void LineRun::hold_ends(Milliseconds after, bool last) {
     deadline_.expires_after(after);
     deadline_.async_wait(
-        [weak = weak_from_this(), epoch = epoch_, after](const boost::system::error_code& ec) {
+        [weak = weak_from_this(), epoch = epoch_, last](const boost::system::error_code& ec) {
             auto self = weak.lock();
             if (ec || !self || self->epoch_ != epoch) return;
-            const std::chrono::seconds limit(self->order_.hold_s);
             const std::string whose = "the hold of job " + std::to_string(self->order_.id.job);
-            const auto left = limit / 4;
-            if (after != left) {
-                log_warning(whose + " ends in " + std::to_string(left.count()) + " s");
-                return self->hold_ends(left);
+            if (!last) {
+                const Milliseconds left = self->hold_left();
+                log_warning(whose + " ends in " + std::to_string(left.count() / 1000) + " s");
+                return self->hold_ends(left, true);
             }
-            log_warning(whose + " has lasted its " + std::to_string(limit.count()) +
+            log_warning(whose + " has lasted its " + std::to_string(self->order_.hold_s) +
                         " s: the job goes on");
             self->let_go();
         });
@@ -131,7 +155,7 @@ void LineRun::release_member(const LineMember& member, bool aborted) {
 }
 
 void LineRun::await_images() {
-    record_.released();
+    if (machine_.state() == LineState::images) record_.released();
     if (!image_fault_.empty()) return fire(LineEvent::image_failed, image_fault_);
     for (const LineHost& h : order_.hosts) {
         if (!h.channel->is_open() && !record_.durable_on(h)) {
@@ -205,6 +229,9 @@ void LineRun::end() {
     tell_later_.cancel();
     if (committed) {
         log_info(text_of(order_.id) + " is committed");
+    } else if (done && order_.kind == LineKind::hold && !machine_.reason().empty()) {
+        log_warning("the hold of job " + std::to_string(order_.id.job) +
+                    " is over: " + machine_.reason());
     } else if (order_.move) {
         const MoveOrder& m = *order_.move;
         const std::string what = "move " + std::to_string(m.move) + ": guest " + m.guest;
@@ -231,8 +258,8 @@ void LineRun::answered(const std::string& who) {
 void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& channel,
                       const Error& error) {
     const LineState state = machine_.state();
-    if (state == LineState::undo || state == LineState::erase || state == LineState::discard ||
-        state == LineState::strand) {
+    if (state == LineState::undo || state == LineState::hold_erase || state == LineState::erase ||
+        state == LineState::discard || state == LineState::strand) {
         log_warning("undoing " + text_of(order_.id) + ": " + who + ": " + error.text());
         return answered(who);
     }

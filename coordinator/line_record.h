@@ -57,6 +57,7 @@ struct LineOrder {
     std::uint32_t every_s = 0;
     LineKind kind = LineKind::line;
     std::uint32_t hold_s = 0;            // of a hold
+    bool keeps_line = false;             // likewise: a line is committed first
     std::uint32_t slurmd_timeout_s = 0;  // likewise
     std::optional<MoveOrder> move;       // likewise
     std::vector<LineHost> hosts;         // that capture or stop guests

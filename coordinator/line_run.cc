@@ -28,10 +28,12 @@ void LineRun::start() {
 }
 
 void LineRun::cancel(const std::string& reason) {
+    leaving_ = machine_.state() == LineState::hold_manifest;
     fire(LineEvent::cancel, reason);
 }
 
 void LineRun::let_go() {
+    leaving_ = machine_.state() == LineState::hold_manifest;
     fire(LineEvent::let_go);
 }
 
@@ -99,6 +101,12 @@ void LineRun::act() {
             return capture();
         case LineState::hold:
             return hold();
+        case LineState::hold_images:
+            return await_images();
+        case LineState::hold_manifest:
+            return write_manifest();
+        case LineState::hold_erase:
+            return erase();
         case LineState::switchover:
             return switch_over();
         case LineState::note:
@@ -161,7 +169,9 @@ bool LineRun::host_resumed(const std::string& guest) const {
 
 Milliseconds LineRun::limit() const {
     const LineStateRow& row = line_state_row(machine_.state());
-    return Milliseconds(row.limit ? deadlines_.*row.limit : 0);
+    const Milliseconds limit(row.limit ? deadlines_.*row.limit : 0);
+    const bool standing = row.state == LineState::hold_images || row.state == LineState::hold_manifest;
+    return standing ? std::min(limit, hold_left()) : limit;
 }
 
 std::string LineRun::missing() const {

@@ -7,6 +7,7 @@
 //   freeze      ─────────► freeze_line … frozen_line            ┐
 //   capture     ─────────► capture_line … captured_line         │ the job stands still
 //   hold          of a hold, in place of capture: nothing, until it is let go
+//   hold_images, hold_manifest   of one that keeps a line, before it: as images, manifest
 //   release     ─────────► resume_line … done ────────► release ┘
 //   images      ◄───────── guest_durable
 //   manifest    ─────────► commit_line (one bridge)
@@ -46,7 +47,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
         // All connected bridges: anyone of them can write or delete the manifest.
         std::function<std::vector<std::shared_ptr<Channel>>()> bridges;
         std::function<void(const LineReport&)> progress;
-        std::function<void(const HeldJob&)> held;       // a hold's guests stand still
+        // A hold's guests stand still; the manifest where it keeps a line.
+        std::function<void(const HeldJob&, const Manifest*)> held;
         std::function<void(const MoveReport&)> moving;  // progress of a move
         // Once, at the end; the manifest where the line is committed.
         std::function<void(const LineReport&, const Manifest*)> ended;
@@ -56,7 +58,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
             std::string capture, const Deadlines& deadlines, Hooks hooks);
     void start();
     void cancel(const std::string& reason);
-    void let_go();  // ends a hold; nothing in any other state
+    void let_go();  // ends a hold; in hold_manifest as soon as it begins, else nothing
     // No hook is called any more: their owner ends.
     void abandon();
 
@@ -99,7 +101,10 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void freeze();
     void capture();
     void hold();
-    void hold_ends(std::chrono::seconds left);
+    void hold_ends(Milliseconds after, bool last);
+    Milliseconds hold_left() const;
+    bool keeps_hold() const { return order_.kind == LineKind::hold && order_.keeps_line; }
+    void part(const std::string& reason);
     void release();
     void precopy();  // these: line_moves.cc
     void switch_over();
@@ -145,6 +150,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     Manifest manifest_;
     MoveReport moving_;  // of a move: what is not in the record
     Steady::time_point began_ = Steady::now();
+    Steady::time_point freezing_;  // of a hold, whose limit counts from here
+    bool leaving_ = false;         // a hold that is to end when it begins
     Steady::time_point stopping_;  // told to stop, or told that it is
 
     // Of the current state only; a reply that comes later is of an older epoch and passed over.

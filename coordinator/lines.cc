@@ -86,13 +86,14 @@ void Lines::rehearse(std::uint32_t id, Watcher<LineReport> watcher) {
     begin(id, LineKind::rehearsal);
 }
 
-void Lines::hold(std::uint32_t id, std::uint32_t limit_s, Watcher<HeldJob> watcher) {
+void Lines::hold(const HoldJob& ask, Watcher<HeldJob> watcher) {
+    const std::uint32_t id = ask.job;
     if (parts_.steps.of_job(id).empty()) return watcher.done(no_step(id));
     Job& job = jobs_[id];
     if (!job.held_off.empty()) return watcher.done(put_off(id, job.held_off));
     if (job.run) return watcher.done(put_off(id, "another one is under way"));
     job.holder = std::move(watcher);
-    job.hold_s = limit_s;
+    job.hold = ask;
     begin(id, LineKind::hold);
 }
 
@@ -137,8 +138,17 @@ LineRun::Hooks Lines::hooks(std::uint32_t id, LineKind kind) {
         }
         if (job.holder && job.holder->progress) job.holder->progress({report, 0, 0});
     };
-    hooks.held = [this, id](const HeldJob& held) {
-        if (auto holder = std::exchange(jobs_[id].holder, std::nullopt)) holder->done(held);
+    hooks.held = [this, id](const HeldJob& held, const Manifest* manifest) {
+        auto tell = [this, id, held] {
+            if (auto holder = std::exchange(jobs_[id].holder, std::nullopt)) holder->done(held);
+        };
+        if (!manifest) return tell();
+        LineReport report = held.report;
+        report.phase = Phase::done;
+        note_committed(*manifest, report, [this, id, tell] {
+            retire_old(id);
+            tell();
+        });
     };
     hooks.moving = [this, id](const MoveReport& report) {
         const Job& job = jobs_[id];
@@ -252,8 +262,10 @@ Result<LineOrder> Lines::order(std::uint32_t id, LineKind kind, const JobFacts& 
     if (kind == LineKind::rehearsal || kind == LineKind::move) order->hosts.clear();
     if (kind == LineKind::move) order->move = jobs_[id].moving;
     if (kind == LineKind::hold) {
-        auto limit = hold_limit(id, jobs_[id].hold_s, facts.slurmd_timeout_s);
+        const HoldJob& ask = jobs_[id].hold;
+        auto limit = hold_limit(id, ask.limit_s, facts.slurmd_timeout_s);
         if (!limit) return limit.error();
+        order->keeps_line = ask.checkpoint;
         order->hold_s = *limit;
         order->slurmd_timeout_s = facts.slurmd_timeout_s;
     }
@@ -334,17 +346,24 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
 void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* manifest) {
     // Put off, so there was no line; or none that is kept.
     if (report.line == 0 || jobs_[id].run->kind() != LineKind::line) return settle(id, report);
-    auto then = [this, id, report](const Result<void>& written) {
-        // The manifest stands, so the line does; the next start's catalog will have it.
-        if (!written) log_error("noting a line: " + written.error().text());
-        settle(id, report);
-    };
-    if (manifest) {
-        parts_.store.run([m = *manifest, report](Catalog& c) { return c.put_committed(m, report); },
-                         then);
-    } else {
-        parts_.store.run([report](Catalog& c) { return c.put_aborted(report); }, then);
-    }
+    const auto then = [this, id, report] { settle(id, report); };
+    if (manifest) return note_committed(*manifest, report, then);
+    parts_.store.run([report](Catalog& c) { return c.put_aborted(report); },
+                     [then](const Result<void>& written) {
+                         if (!written) log_error("noting a line: " + written.error().text());
+                         then();
+                     });
+}
+
+void Lines::note_committed(const Manifest& manifest, const LineReport& report,
+                           const std::function<void()>& then) {
+    parts_.store.run([manifest, report](Catalog& c) { return c.put_committed(manifest, report); },
+                     [then](const Result<void>& written) {
+                         // The manifest stands, so the line does; the next start's catalog will
+                         // have it.
+                         if (!written) log_error("noting a line: " + written.error().text());
+                         then();
+                     });
 }
 
 void Lines::settle(std::uint32_t id, const LineReport& report) {

@@ -41,7 +41,7 @@ class Lines {
     void rehearse(std::uint32_t job, Watcher<LineReport> watcher);
     // Silence, and guests that stand still for at most `limit_s` (0: as long as Slurm allows).
     // Refused while a line of the job is under way, and where Slurm would give the nodes up.
-    void hold(std::uint32_t job, std::uint32_t limit_s, Watcher<HeldJob> watcher);
+    void hold(const HoldJob& ask, Watcher<HeldJob> watcher);
     // Ends the job's hold; the watcher is told when the job goes on.
     void let_go(std::uint32_t job, Watcher<LineReport> watcher);
     // A guest to another host, with a silence of the job that runs on it (0: none is protected).
@@ -68,7 +68,7 @@ class Lines {
         std::shared_ptr<LineRun> run;
         std::vector<Watcher<LineReport>> now, next;
         std::optional<Watcher<HeldJob>> holder;  // until it is held
-        std::uint32_t hold_s = 0;
+        HoldJob hold;  // what was asked for
         std::optional<Watcher<MoveReport>> mover;
         std::optional<MoveOrder> moving;
         std::vector<std::function<void()>> idle;
@@ -85,6 +85,8 @@ class Lines {
     void move_alone(MoveOrder order, Watcher<MoveReport> watcher);
     void admit_move(std::uint32_t job, std::function<void(Result<LineOrder>)> then);
     Result<LineOrder> order(std::uint32_t job, LineKind kind, const JobFacts& facts);
+    void note_committed(const Manifest& manifest, const LineReport& report,
+                        const std::function<void()>& then);
     void ended(std::uint32_t job, const LineReport& report, const Manifest* manifest);
     void settle(std::uint32_t job, const LineReport& report);
     void arm(std::uint32_t job, std::chrono::milliseconds after);

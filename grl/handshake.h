@@ -20,7 +20,7 @@ struct Peer {
     std::uint32_t uid = 0;
     std::string origin;   // the address MUNGE saw the credential made at
     std::string address;  // the address the connection comes from
-    std::string secret;   // what the peer told in its credential; empty if nothing
+    std::string secret = {};  // what the peer told in its credential; empty if nothing
 };
 
 // "host:port" with an IPv4 address or a name that resolves at once (/etc/hosts).
@@ -39,7 +39,7 @@ struct ConnectOptions {
     // The server must be root or this user.
     std::uint32_t server_uid = 0;
     // For the server alone: only who has the realm's key can read it. Without spaces.
-    std::string secret;
+    std::string secret = {};
 };
 
 // `done` gets an opened channel, not started. Encoding a credential blocks for about a millisecond.

@@ -461,8 +461,9 @@ struct HoldJob {  // progress LineReport …, then replies HeldJob when the gues
     static constexpr const char* kType = "hold";
     std::uint32_t job = 0;
     std::uint32_t limit_s = 0;  // then they go on by themselves; 0: as long as Slurm allows
+    bool checkpoint = false;    // a line is committed first, with the guests standing still
 };
-BOOST_DESCRIBE_STRUCT(HoldJob, (), (job, limit_s))
+BOOST_DESCRIBE_STRUCT(HoldJob, (), (job, limit_s, checkpoint))
 
 struct LetGoJob {  // ends a hold; replies LineReport when the job goes on
     static constexpr const char* kType = "let_go";

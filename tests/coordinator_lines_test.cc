@@ -136,9 +136,10 @@ TEST_F(CoordinatorLines, ProofsThatDifferAbort) {
 struct CoordinatorHolds : CoordinatorLines {
     std::optional<Result<HeldJob>> held;
 
-    void ask(std::uint32_t limit_s = 0) {
+    void ask(std::uint32_t limit_s = 0, bool checkpoint = false) {
         held.reset();
-        w.coordinator->lines().hold(kJob, limit_s, {{}, [this](auto r) { held = std::move(r); }});
+        w.coordinator->lines().hold({kJob, limit_s, checkpoint},
+                                    {{}, [this](auto r) { held = std::move(r); }});
         ASSERT_TRUE(w.until([&] { return held.has_value(); }));
     }
     Result<LineReport> let_go() {
@@ -186,7 +187,7 @@ TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
 
 TEST_F(CoordinatorHolds, OneThatIsOnItsWayIsCalledOff) {
     w.ready();
-    w.coordinator->lines().hold(kJob, 0, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->lines().hold({kJob, 0, false}, {{}, [this](auto r) { held = std::move(r); }});
     EXPECT_NE(let_go().error().why.find("it is to go on"), std::string::npos);
     ASSERT_TRUE(held.has_value());
     EXPECT_FALSE(*held);
@@ -219,11 +220,89 @@ TEST_F(CoordinatorHolds, ItEndsAtItsLimit) {
     expect_released(false);
 }
 
+TEST_F(CoordinatorHolds, OneThatKeepsALineCommitsItWhileTheJobStandsStill) {
+    w.ready();
+    ask(0, true);
+    ASSERT_TRUE(*held) << held->error().text();
+    EXPECT_EQ((*held)->report.phase, Phase::hold);
+    EXPECT_EQ((*held)->report.line, 1U);
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_EQ(w.count("h1 capture_line"), 1);
+    EXPECT_EQ(w.count("h1 resume_line"), 0);
+    auto listed = w.ask(0, "list", {{"job", kJob}});
+    ASSERT_TRUE(listed);
+    EXPECT_NE(json::serialize(*listed).find("\"done\""), std::string::npos);
+    auto report = let_go();
+    ASSERT_TRUE(report) << report.error().text();
+    expect_released(false);
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    expect_next_is_good();
+}
+
+TEST_F(CoordinatorHolds, AnImageThatFailsLetsAllGoAndLeavesNothing) {
+    w.ready();
+    w.bridge("h2").no_image.insert("g2");
+    ask(0, true);
+    ASSERT_FALSE(*held);
+    EXPECT_NE(held->error().why.find("no space left"), std::string::npos) << held->error().why;
+    EXPECT_EQ(w.count("h1 abort_line"), 1);
+    expect_released(true);
+    EXPECT_TRUE(w.directory.empty());
+    w.bridge("h2").no_image.clear();
+    expect_next_is_good();
+}
+
+TEST_F(CoordinatorHolds, AManifestThatCannotBeWrittenLetsAllGo) {
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) {
+        w.bridge(h).refuse[CommitLine::kType] = fail("committing", h, "no space left");
+    }
+    ask(0, true);
+    ASSERT_FALSE(*held);
+    EXPECT_NE(held->error().why.find("no space left"), std::string::npos) << held->error().why;
+    EXPECT_EQ(w.count("h1 abort_line"), 1);
+    expect_released(true);
+    EXPECT_TRUE(w.directory.empty());
+}
+
+TEST_F(CoordinatorHolds, AHostThatGoesAfterTheCommitLeavesItsLine) {
+    w.ready();
+    ask(0, true);
+    ASSERT_TRUE(*held) << held->error().text();
+    w.bridge("h2").die();
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    EXPECT_EQ(w.count("h1 resume_line"), 0) << "what is left does not go on without the rest";
+    EXPECT_EQ(w.count("h1 abort_line"), 0);
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_EQ(let_go().error().kind, ErrorKind::not_found);
+    w.bridge("h2").connect();
+    w.bridge("h2").tell_inventory();
+    w.settle();
+    auto restored = w.restore();
+    ASSERT_TRUE(restored) << restored.error().text();
+    EXPECT_EQ(restored->line, 1U);
+}
+
+TEST_F(CoordinatorHolds, OneThatIsLetGoWhileItsLineIsCommittedEndsAtOnce) {
+    w.ready();
+    w.bridge("h2").images_late = true;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
+    ASSERT_TRUE(w.until([&] {
+        auto run = w.coordinator->lines().of(kJob);
+        return run && run->machine().state() == LineState::hold_images;
+    }));
+    auto report = let_go();
+    EXPECT_FALSE(report) << "before the manifest it is called off";
+    EXPECT_TRUE(w.directory.empty());
+    expect_released(true);
+}
+
 TEST_F(CoordinatorHolds, ItsOwnerAndRootMayOnly) {
     w.ready();
-    EXPECT_EQ(w.ask(kUser + 1, "hold", {{"job", kJob}, {"limit_s", 0}}).error().kind,
+    EXPECT_EQ(w.ask(kUser + 1, "hold", {{"job", kJob}, {"limit_s", 0}, {"checkpoint", false}}).error().kind,
               ErrorKind::denied);
-    ASSERT_TRUE(w.ask(kUser, "hold", {{"job", kJob}, {"limit_s", 0}}));
+    ASSERT_TRUE(w.ask(kUser, "hold", {{"job", kJob}, {"limit_s", 0}, {"checkpoint", false}}));
     EXPECT_EQ(w.ask(kUser + 1, "let_go", {{"job", kJob}}).error().kind, ErrorKind::denied);
     ASSERT_TRUE(w.ask(0, "let_go", {{"job", kJob}}));
     expect_released(false);

@@ -41,6 +41,21 @@ held() { [[ $(grl status | jq -r ".jobs[] | select(.job == $JOB) | .state") == h
     cancel_job "$JOB"
 }
 
+@test "a job that is held with a line survives the power-off of all hosts" {
+    local job host
+    job=$(start_job --grl-checkpoint "--iterations 30 --pause-us 20000")
+    wait_ready "$job"
+    run in_ctl grlctl hold --checkpoint "$job" --limit 120
+    echo "$output"
+    ((status == 0))
+    [[ $output == *"Line $job/"*" is committed"* ]]
+    for host in "${HOSTS[@]}"; do kill_host "$host"; done
+    for host in "${HOSTS[@]}"; do revive_host "$host"; done
+    for host in "${HOSTS[@]}"; do wait_for 30 "host $host" eval "grl status | jq -e '.hosts[] | select(.host == \"$host\") | .connected'"; done
+    in_ctl grlctl restore "$job"
+    right_result "$job"
+}
+
 @test "a hold ends when the coordinator is lost, and the job is right" {
     local job
     job=$(start_job --grl-checkpoint "--iterations 30 --pause-us 20000")

@@ -131,6 +131,14 @@ TEST(LineMachine, FailuresGoWhereTheJobIsSafe) {
         {S::hold, E::bridge_lost, S::undo},
         {S::hold, E::image_failed, S::undo},
         {S::hold, E::cancel, S::undo},
+        {S::hold_images, E::failed, S::undo},
+        {S::hold_images, E::timeout, S::undo},
+        {S::hold_images, E::bridge_lost, S::undo},
+        {S::hold_images, E::image_failed, S::undo},
+        {S::hold_images, E::cancel, S::undo},
+        {S::hold_manifest, E::failed, S::hold_erase},
+        {S::hold_manifest, E::timeout, S::hold_erase},
+        {S::hold_erase, E::timeout, S::undo},
     };
     std::size_t in_table = 0;
     for (const auto& row : line_transitions()) in_table += is_failure(row.event) ? 1 : 0;
@@ -209,9 +217,26 @@ TEST(LineMachine, TimeoutsAloneEndEveryLine) {
 TEST(LineMachine, OnlyTheManifestMakesALine) {
     for (const auto& row : line_transitions()) {
         if (row.to != S::done || row.event == E::went_on || row.from == S::clear) continue;
+        if (row.event == E::parted) continue;
         EXPECT_EQ(row.from, S::manifest);
         EXPECT_EQ(row.event, E::manifest_written);
     }
+}
+
+TEST(LineMachine, AHoldKeepsItsLineWhileTheJobStandsStill) {
+    LineMachine m = machine_in(S::capture);
+    for (E e : {E::all_kept, E::all_durable, E::manifest_written}) {
+        EXPECT_FALSE(m.take(E::let_go)) << "nobody is let go before " << name_of(e);
+        EXPECT_TRUE(m.take(e)) << name_of(e);
+    }
+    EXPECT_EQ(m.state(), S::hold);
+    LineMachine lost = m;
+    EXPECT_TRUE(lost.take(E::parted, "host h2 is lost"));
+    EXPECT_EQ(lost.state(), S::done) << "its line stands";
+    EXPECT_EQ(lost.reason(), "host h2 is lost");
+    EXPECT_TRUE(m.take(E::let_go));
+    EXPECT_TRUE(m.take(E::went_on));
+    EXPECT_EQ(m.state(), S::done);
 }
 
 TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
@@ -220,7 +245,7 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
             EXPECT_EQ(row.event, E::all_frozen);
         }
         if (row.to == S::hold) {
-            EXPECT_EQ(row.event, E::all_held);
+            EXPECT_TRUE(row.event == E::all_held || row.from == S::hold_manifest);
         }
         if (row.to == S::release) {
             EXPECT_EQ(row.event, row.from == S::hold ? E::let_go : E::all_captured);
@@ -230,11 +255,14 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
 
 // While gates may be shut or guests stopped, every way out passes through undo or the release.
 TEST(LineMachine, AJobThatStandsStillIsAlwaysLetGo) {
-    const std::set<S> still = {S::drain,      S::freeze, S::capture, S::hold,
-                               S::switchover, S::note,   S::give,    S::release};
+    const std::set<S> still = {S::drain,       S::freeze,        S::capture,    S::hold,
+                               S::hold_images, S::hold_manifest, S::hold_erase, S::switchover,
+                               S::note,        S::give,          S::release};
     const std::set<S> lets_go = {S::undo, S::go_on, S::strand};
     for (const auto& row : line_transitions()) {
         if (!still.count(row.from) || still.count(row.to)) continue;
+        // Without the rest it must not go on; a restore or its bridges' limit ends that.
+        if (row.event == E::parted) continue;
         const bool released = row.event == E::all_released || row.event == E::went_on;
         EXPECT_TRUE(lets_go.count(row.to) || (row.from == S::release && released))
             << name_of(row.from) << " " << name_of(row.event);

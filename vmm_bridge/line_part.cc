@@ -205,7 +205,8 @@ void LinePart::discard(Callback<Done> done) {
         [store = store_, id = id_, names = guests(), keeps = keeps_images_]() -> Result<Done> {
             if (!keeps) return Done{};
             Result<void> gone = store.discard(id, names);
-            if (!gone) return gone.error();
+            // A hold that ends badly has kept its line.
+            if (!gone && gone.error().kind != ErrorKind::refused) return gone.error();
             return Done{};
         },
         std::move(done));
