@@ -8,6 +8,8 @@ build() {
     local log=$LAB/build.log
     : >"$log"
     build_step "$log" build_configure
+    # By itself: config.status calls a make that cannot get at a job server.
+    build_step "$log" make -C "$BUILD" Makefile
     build_step "$log" make -C "$BUILD" -j "$(nproc)"
     build_step "$log" build_guest_programs
     rm -rf "$STAGE"
