@@ -14,14 +14,12 @@ constexpr Milliseconds kMigrationLimit{3'600'000};  // the coordinator's own dea
 constexpr std::uint64_t kFramesInMib = 256;
 constexpr std::uint64_t kFrameBytes = 4096;
 constexpr std::uint64_t kFewFrames = 8 * kFramesInMib;
-constexpr std::uint64_t kFewShare = 16;  // or this share of all
 constexpr std::string_view kPassWords = "iteration ";
 
 }  // namespace
 
-bool nearly_copied(unsigned long frames_done, std::uint64_t memory_mib) {
-    const std::uint64_t all = memory_mib * kFramesInMib;
-    return frames_done + std::max(kFewFrames, all / kFewShare) >= all;
+bool nearly_copied(unsigned long frames_done, unsigned long frames) {
+    return frames_done + kFewFrames >= frames;
 }
 
 XenMigration::XenMigration(std::shared_ptr<XenGuest> guest, MigrateOut events)
@@ -76,7 +74,7 @@ void XenMigration::on_progress(const std::string& what, unsigned long done, unsi
     const std::uint64_t memory_mib = guest_->definition().memory_mib;
     const std::uint64_t all = pass_ == 0 ? memory_mib * kFramesInMib : total;
     frames_left_ = all - std::min<std::uint64_t>(all, done);
-    if (pass_ > 0 || nearly_copied(done, memory_mib)) copied();
+    if (pass_ > 0 || nearly_copied(done, total)) copied();
 }
 
 void XenMigration::copied() {

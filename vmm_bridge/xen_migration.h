@@ -20,8 +20,9 @@
 
 namespace grl::bridge {
 
-// Of 4 KiB each: whether a first pass that is so far has little left of the guest's memory.
-bool nearly_copied(unsigned long frames_done, std::uint64_t memory_mib);
+// Of 4 KiB each. Holes in the guest's address space count, too; without any data in the stream they
+// take libxenlight time, which must not be the silent job's.
+bool nearly_copied(unsigned long frames_done, unsigned long frames);
 
 class XenMigration : public std::enable_shared_from_this<XenMigration> {
   public:
