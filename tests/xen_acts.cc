@@ -89,7 +89,10 @@ struct Acts {
         Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
         if (!pair || !file) return grl::fail("opening", path, grl::errno_text(errno));
         std::uint64_t bytes = 0;
-        std::thread reader([&] { bytes = copy(pair->bridge.get(), file.get()); });
+        std::thread reader([&] {
+            bytes = copy(pair->bridge.get(), file.get());
+            pair->bridge.reset();  // if the file is full, the save must not wait for ever
+        });
         auto captured = await<Done>([&](Callback<Done> done) {
             driver.capture(
                 guest.name, grl::CaptureMethod::stop_copy, std::move(pair->vmm),
