@@ -1,5 +1,6 @@
 #include "vmm_bridge/xen_config.h"
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,7 @@ namespace {
 constexpr std::uint64_t kKibInMib = 1024;
 constexpr const char* kDiskName = "xvda";
 constexpr unsigned kBitsInByte = 8;
+constexpr int kHex = 16;
 
 // libxenlight frees what it is given.
 char* copy(const std::string& text) {
@@ -60,17 +62,18 @@ Error unfit(const GuestDefinition& d, const std::string& why) {
 }  // namespace
 
 Result<Mac> parse_mac(const std::string& text) {
-    std::array<unsigned, 6> parts{};
-    int end = -1;
-    std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &parts[0], &parts[1], &parts[2],
-                &parts[3], &parts[4], &parts[5], &end);
-    if (end != static_cast<int>(text.size())) {
-        return fail("reading a guest definition", "",
-                    "\"" + text + "\" is no MAC address such as 52:54:00:12:34:56",
-                    ErrorKind::usage);
-    }
+    const Error fault =
+        fail("reading a guest definition", "",
+             "\"" + text + "\" is no MAC address such as 52:54:00:12:34:56", ErrorKind::usage);
+    constexpr std::size_t step = 3;  // two digits and a colon
     Mac mac{};
-    for (std::size_t i = 0; i < mac.size(); ++i) mac[i] = static_cast<std::uint8_t>(parts[i]);
+    if (text.size() != mac.size() * step - 1) return fault;
+    for (std::size_t i = 0; i < mac.size(); ++i) {
+        const char* digits = text.data() + i * step;
+        const auto [end, ec] = std::from_chars(digits, digits + 2, mac[i], kHex);
+        if (ec != std::errc() || end != digits + 2) return fault;
+        if (i + 1 < mac.size() && *end != ':') return fault;
+    }
     return mac;
 }
 

@@ -10,9 +10,9 @@ namespace grl::bridge {
 namespace {
 
 constexpr Milliseconds kCreateLimit{120'000};
-constexpr Milliseconds kLoadLimit{600'000};
+constexpr Milliseconds kDomainLoadLimit{600'000};
 constexpr Milliseconds kHeadLimit{60'000};
-constexpr std::uint64_t kKibInMib = 1024;
+constexpr std::uint64_t kMibInKib = 1024;
 constexpr const char* kIncoming = "--incoming";
 constexpr const char* kArrived = "--arrived";
 constexpr const char* kMoved = "--moved";
@@ -105,8 +105,8 @@ Result<void> XenGuest::check_room(XenConfig& config) {
         return {};  // what cannot be asked will show
     }
     return error("starting",
-                 "it needs " + std::to_string(wanted / kKibInMib) + " MiB, the hypervisor has " +
-                     std::to_string(free_kib / kKibInMib) +
+                 "it needs " + std::to_string(wanted / kMibInKib) + " MiB, the hypervisor has " +
+                     std::to_string(free_kib / kMibInKib) +
                      " free: give dom0 less (dom0_mem=) or move a guest away",
                  ErrorKind::refused);
 }
@@ -177,7 +177,7 @@ void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Don
     config->set_name(domain_name_);
     auto load = std::make_shared<Load>(std::move(*config), std::move(stream));
     act(
-        "loading", kLoadLimit,
+        "loading", kDomainLoadLimit,
         [this, load](const libxl_asyncop_how* how) {
             return libxl_domain_create_restore(context_->get(), load->config.get(), &domain_,
                                                load->stream.get(), -1, &load->parameters, how,

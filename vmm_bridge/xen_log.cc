@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxLines = 32;
 constexpr std::size_t kReasonLines = 3;
-constexpr std::size_t kMaxLine = 1024;
+constexpr std::size_t kLineBytes = 1024;
 
 std::size_t past_digits(const std::string& text, std::size_t from) {
     while (from < text.size() && std::isdigit(static_cast<unsigned char>(text[from]))) ++from;
@@ -47,7 +47,7 @@ XenLog::XenLog() {
 
 void XenLog::on_message(xentoollog_logger* logger, xentoollog_level level, int error_number,
                         const char* context, const char* format, va_list arguments) {
-    char text[kMaxLine];
+    char text[kLineBytes];
     std::vsnprintf(text, sizeof text, format, arguments);
     static_cast<Sink*>(logger)->log->add(level, error_number, context, text);
 }

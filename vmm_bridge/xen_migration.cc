@@ -10,7 +10,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr Milliseconds kMigrationLimit{3'600'000};  // the coordinator's own deadline is shorter
+constexpr Milliseconds kSendLimit{3'600'000};  // the coordinator's own deadline is shorter
 constexpr std::uint64_t kFramesInMib = 256;
 constexpr std::uint64_t kFrameBytes = 4096;
 constexpr std::uint64_t kFewFrames = 8 * kFramesInMib;
@@ -59,7 +59,7 @@ void XenMigration::send() {
     auto save = [self](Result<std::int64_t> stopped) {
         if (!stopped) return self->end(stopped.error());
         std::make_shared<XenSave>(self->guest_)
-            ->start("sending", std::move(self->stream_), kMigrationLimit,
+            ->start("sending", std::move(self->stream_), kSendLimit,
                     [self](const Result<Done>& saved) { self->sent(saved); });
     };
     live_ ? save(std::int64_t{0}) : guest_->freeze(save);
