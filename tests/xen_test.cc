@@ -29,6 +29,19 @@ GuestDefinition xen_definition() {
     return d;
 }
 
+TEST(Definition, DigestIsOfItsOwnDriversPart) {
+    GuestDefinition d = xen_definition();
+    const std::string digest = definition_digest(d);
+    d.qemu.append = "quiet";
+    EXPECT_EQ(definition_digest(d), digest);
+    d.xen.append = "quiet";
+    EXPECT_NE(definition_digest(d), digest);
+    d.driver = "qemu";
+    const std::string other = definition_digest(d);
+    d.xen = {};
+    EXPECT_EQ(definition_digest(d), other) << "as before there was a driver for Xen";
+}
+
 // ---- a domain's configuration ----
 
 TEST(XenConfig, IsMadeOfADefinition) {

@@ -62,8 +62,13 @@ std::vector<GuestDefinition> load_definitions(const std::string& directory,
     return definitions;
 }
 
+// Its own driver's part only: what a release knows of other VMMs changes no guest.
 std::string definition_digest(const GuestDefinition& definition) {
-    return digest_of(json::serialize(to_json(definition)));
+    json::value parts = to_json(definition);
+    for (const char* driver : {"qemu", "xen"}) {
+        if (definition.driver != driver) parts.as_object().stable_erase(driver);
+    }
+    return digest_of(json::serialize(parts));
 }
 
 }  // namespace grl::bridge

@@ -170,7 +170,8 @@ void XenGuest::load(Fd stream, GuestState loaded_as, Callback<Done> done) {
 }
 
 void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Done> done) {
-    Result<void> ready = ending_ ? error("loading", "it is destroyed") : check_room(*config);
+    const bool gone = ending_ || state_ == GuestState::absent;  // while the head was on its way
+    Result<void> ready = gone ? error("loading", "it is destroyed") : check_room(*config);
     if (ready) ready = record(*config);
     if (!ready) return undo_launch(ready.error(), done);
     domain_name_ = definition_.name + kIncoming;
