@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -48,7 +49,7 @@ struct SealedStream {
 std::size_t give_key(SSL* tls, unsigned char* key, std::size_t room) {
     const std::string& secret = static_cast<SealedStream*>(SSL_get_app_data(tls))->secret;
     if (secret.size() > room) return 0;
-    std::memcpy(key, secret.data(), secret.size());
+    std::copy(secret.begin(), secret.end(), key);
     return secret.size();
 }
 

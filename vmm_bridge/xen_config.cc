@@ -61,7 +61,7 @@ Error unfit(const GuestDefinition& d, const std::string& why) {
 
 }  // namespace
 
-Result<Mac> parse_mac(const std::string& text) {
+Result<Mac> parse_vif_mac(const std::string& text) {
     const Error fault =
         fail("reading a guest definition", "",
              "\"" + text + "\" is no MAC address such as 52:54:00:12:34:56", ErrorKind::usage);
@@ -84,7 +84,7 @@ std::string xen_definition_fault(const GuestDefinition& d) {
     if (d.xen.kernel.empty()) return "xen.kernel must be given";
     if (d.memory_mib == 0) return "memory_mib must be given";
     for (const auto& nic : d.xen.nics) {
-        Result<Mac> mac = parse_mac(nic.mac);
+        Result<Mac> mac = parse_vif_mac(nic.mac);
         if (!mac) return mac.error().why;
         if (nic.bridge.empty()) return "each of xen.nics must name its bridge";
     }
@@ -152,7 +152,7 @@ void XenConfig::fill_host_part(const GuestDefinition& d) {
         nic.devid = static_cast<libxl_devid>(i);
         nic.nictype = LIBXL_NIC_TYPE_VIF;
         set(nic.bridge, d.xen.nics[i].bridge);
-        Result<Mac> mac = parse_mac(d.xen.nics[i].mac);
+        Result<Mac> mac = parse_vif_mac(d.xen.nics[i].mac);
         if (mac) std::memcpy(nic.mac, mac->data(), mac->size());
     }
     // Whether it goes on after its end is the coordinator's to say.

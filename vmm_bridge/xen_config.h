@@ -43,7 +43,7 @@ class XenConfig {
 std::string xen_definition_fault(const GuestDefinition& definition);
 
 using Mac = std::array<std::uint8_t, 6>;
-Result<Mac> parse_mac(const std::string& text);
+Result<Mac> parse_vif_mac(const std::string& text);
 
 std::string text_of_uuid(const libxl_uuid& uuid);
 
