@@ -121,9 +121,8 @@ void Control::hold(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<HoldJob>(body, asker);
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " holds job " + std::to_string(question->job));
-    lines_.hold(*question,
-                {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
-                 [asker](const Result<HeldJob>& held) { asker->result(held); }});
+    lines_.hold(*question, {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
+                            [asker](const Result<HeldJob>& held) { asker->result(held); }});
 }
 
 void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
@@ -223,6 +222,11 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
     if (restores_.of(id.job)) {
         return asker->error(
             fail("deleting a line", "", "the job is being restored", ErrorKind::refused));
+    }
+    if (const auto run = lines_.of(id.job); run && run->id().line == id.line && !run->move()) {
+        return asker->error(fail("deleting a line", "",
+                                 run->line_stands() ? "the job is held with it" : "it is under way",
+                                 ErrorKind::refused));
     }
     with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
         bridge->request<Done>(DeleteLine{id}, Milliseconds(parts_.config.deadlines.commit_ms),

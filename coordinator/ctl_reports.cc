@@ -160,8 +160,8 @@ std::string held_text(const HeldJob& held) {
                        " ms, its guests stand still.\n";
     for (const GuestReport& g : held.report.guests) text += "  " + g.guest + " on " + g.host + "\n";
     const auto& guests = held.report.guests;
-    if (!guests.empty() && std::all_of(guests.begin(), guests.end(),
-                                       [](const GuestReport& g) { return g.durable; })) {
+    if (!guests.empty() &&
+        std::all_of(guests.begin(), guests.end(), [](const GuestReport& g) { return g.durable; })) {
         text += "Line " + job + "/" + std::to_string(held.report.line) +
                 " is committed: its hosts may be powered off; then: grlctl restore " + job + "\n";
     }

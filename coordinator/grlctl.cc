@@ -247,7 +247,8 @@ constexpr Verb kVerbs[] = {
     {"checkpoint", "JOB", 1, 1, checkpoint, "take a line and wait until it is committed"},
     {"rehearse", "JOB", 1, 1, rehearse,
      "bring the job to silence and let it go on; --times, --every"},
-    {"hold", "JOB", 1, 1, hold, "let the job's guests stand still, for --limit at most; --checkpoint"},
+    {"hold", "JOB", 1, 1, hold,
+     "let the job's guests stand still, for --limit at most; --checkpoint"},
     {"release", "JOB", 1, 1, let_go, "end a hold"},
     {"list", "[JOB]", 0, 1, list, "lines, committed and aborted"},
     {"show", "JOB/LINE", 1, 1, show, "phases, guests and proof of silence of a line"},
@@ -309,8 +310,8 @@ int main(int argc, char** argv) {
         "limit", options::value(&words.limit_s)->value_name("S"),
         "hold: the job goes on by itself after S seconds")(
         "checkpoint", options::bool_switch(&words.checkpoint),
-        "hold: commit a line first, so that hosts may be powered off")("version", "print the release")(
-        "help", "print this");
+        "hold: commit a line first, so that hosts may be powered off")(
+        "version", "print the release")("help", "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());
     options::positional_options_description positions;

@@ -30,7 +30,7 @@ constexpr std::array kStates = {
     LineStateRow{S::images, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::manifest, Phase::commit, &Deadlines::commit_ms},
     LineStateRow{S::undo, Phase::aborted, &Deadlines::release_ms},
-    LineStateRow{S::hold_erase, Phase::aborted, &Deadlines::release_ms},
+    LineStateRow{S::hold_undo, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::erase, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::discard, Phase::aborted, &Deadlines::release_ms},
     LineStateRow{S::done, Phase::done, nullptr},
@@ -98,8 +98,8 @@ constexpr std::array kTransitions = {
 
     // No cancel, as in manifest.
     Row{S::hold_manifest, E::manifest_written, S::hold},
-    Row{S::hold_manifest, E::failed, S::hold_erase},
-    Row{S::hold_manifest, E::timeout, S::hold_erase},
+    Row{S::hold_manifest, E::failed, S::hold_undo},
+    Row{S::hold_manifest, E::timeout, S::hold_undo},
 
     Row{S::hold, E::let_go, S::release},
     Row{S::hold, E::parted, S::done},
@@ -161,8 +161,8 @@ constexpr std::array kTransitions = {
 
     Row{S::undo, E::all_undone, S::aborted},
     Row{S::undo, E::timeout, S::aborted},
-    Row{S::hold_erase, E::all_undone, S::undo},
-    Row{S::hold_erase, E::timeout, S::undo},
+    Row{S::hold_undo, E::all_undone, S::erase},
+    Row{S::hold_undo, E::timeout, S::erase},
     Row{S::erase, E::all_undone, S::discard},
     Row{S::erase, E::timeout, S::discard},
     Row{S::discard, E::all_undone, S::aborted},

@@ -13,12 +13,13 @@
 // while the guests stand still:
 //
 //   … capture ─► hold_images ─► hold_manifest ─► hold ─► release ─► done
-//                     │               ▼            └── a host goes (parted) ──► done
-//                     ▼          hold_erase
-//                    undo ◄───────────┘
+//                     │               ▼            └── parted ──► done
+//                     ▼           hold_undo ─► erase …
+//                   undo …
 //
-// Then the line stands, whatever becomes of the hold: with a host that goes, what is left of the
-// job stands still until it is restored.
+// Then the line stands, whatever becomes of the hold. When a host goes or a restore begins
+// (parted), nobody is let go: what is left of the job stands still until it is restored. hold_undo
+// is undo where a manifest may stand: a bridge deletes no line that still holds guests on it.
 //
 // A move has another middle, and no image:
 //
@@ -53,26 +54,26 @@
 namespace grl::coordinator {
 
 enum class LineState {
-    request,     // may the job take a line now? Its number
-    prepare,     // bridges open files while the job runs
-    precopy,     // of a move: the guest's memory goes over while it runs
-    drain,       // masters bring their ranks to silence
-    freeze,      // bridges stop the guests
-    capture,     // bridges cut the stopped guests
+    request,        // may the job take a line now? Its number
+    prepare,        // bridges open files while the job runs
+    precopy,        // of a move: the guest's memory goes over while it runs
+    drain,          // masters bring their ranks to silence
+    freeze,         // bridges stop the guests
+    capture,        // bridges cut the stopped guests
     hold_images,    // of a hold that keeps a line: images become durable
     hold_manifest,  // likewise: one bridge writes the manifest
-    hold,        // they stay stopped
-    switchover,  // of a move: stopped here, the rest goes over
-    note,        // the catalog knows that it is given away
-    give,        // it may run there
-    go_on,       // masters open the gates
-    clear,       // what is left of it here goes
-    strand,      // whether it runs there is not known; the others go on
-    release,     // bridges resume, masters open the gates
-    images,      // the job runs; images become durable
-    manifest,    // one bridge writes the manifest
+    hold,           // they stay stopped
+    switchover,     // of a move: stopped here, the rest goes over
+    note,           // the catalog knows that it is given away
+    give,           // it may run there
+    go_on,          // masters open the gates
+    clear,          // what is left of it here goes
+    strand,         // whether it runs there is not known; the others go on
+    release,        // bridges resume, masters open the gates
+    images,         // the job runs; images become durable
+    manifest,       // one bridge writes the manifest
     undo,
-    hold_erase,  // as erase, but the job stands still
+    hold_undo,  // a manifest may stand, which goes afterwards
     erase,
     discard,
     done,
@@ -80,7 +81,7 @@ enum class LineState {
 };
 BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold_images,
                     hold_manifest, hold, switchover, note, give, go_on, clear, strand, release,
-                    images, manifest, undo, hold_erase, erase, discard, done, aborted)
+                    images, manifest, undo, hold_undo, erase, discard, done, aborted)
 
 enum class LineEvent {
     admitted,
@@ -95,7 +96,7 @@ enum class LineEvent {
     all_held,  // all_frozen of a hold
     all_kept,  // all_captured of a hold
     let_go,    // the hold's end
-    parted,    // a host or a guest of a hold that has kept its line is gone
+    parted,    // of a hold that has kept its line: a host or guest is gone, or a restore begins
     all_released,
     went_on,  // all_released of a line that keeps nothing
     all_arrived,
@@ -113,9 +114,10 @@ enum class LineEvent {
     cancel,        // from outside: shutdown, restore
 };
 BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, all_copied, all_silent, all_quiet,
-                    went_ahead, all_frozen, all_captured, all_held, all_kept, let_go, parted, all_released, went_on,
-                    all_arrived, noted, all_given, all_cleared, all_durable, manifest_written,
-                    all_undone, failed, timeout, bridge_lost, master_lost, image_failed, cancel)
+                    went_ahead, all_frozen, all_captured, all_held, all_kept, let_go, parted,
+                    all_released, went_on, all_arrived, noted, all_given, all_cleared, all_durable,
+                    manifest_written, all_undone, failed, timeout, bridge_lost, master_lost,
+                    image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {

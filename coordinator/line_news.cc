@@ -19,7 +19,7 @@ void LineRun::bridge_away(const std::string& name, const std::string& why) {
     const LineState state = machine_.state();
     const bool storing = state == LineState::images || state == LineState::hold_images;
     if (storing && record_.durable_on(*h)) return;
-    if (state == LineState::hold && keeps_hold()) return part("host " + name + " is lost: " + why);
+    if (state == LineState::hold && line_stands_) return part("host " + name + " is lost: " + why);
     fire(LineEvent::bridge_lost, "host " + name + " is lost: " + why);
 }
 
@@ -69,7 +69,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
                 if (!state.closed) release_member(m, false);
                 return true;
             case LineState::undo:
-            case LineState::hold_erase:
+            case LineState::hold_undo:
             case LineState::strand:
                 if (!state.closed) release_member(m, true);
                 return true;
@@ -85,7 +85,9 @@ void LineRun::guest_died(const std::string& guest, const std::string& reason) {
     const LineState state = machine_.state();
     const std::string text = "guest " + guest + " died: " + reason;
     if (state == LineState::release) return fire(LineEvent::failed, text);
-    if (state == LineState::hold && keeps_hold()) return part(text);
+    if (state == LineState::hold && line_stands_) return part(text);
+    // Its image may be on storage already: then the line is committed, and the hold ends at once.
+    if (keeps_hold() && lost_.empty()) lost_ = text;
     image_failed(guest, text);
 }
 

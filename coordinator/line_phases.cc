@@ -81,14 +81,19 @@ void LineRun::capture() {
 
 // Guests stand still, and so does all that their masters could be told.
 void LineRun::hold() {
+    line_stands_ = keeps_hold();
     if (hooks_.held) {
-        hooks_.held({record_.report(), order_.hold_s, order_.slurmd_timeout_s},
-                    order_.keeps_line ? &manifest_ : nullptr);
+        const auto left = std::chrono::ceil<std::chrono::seconds>(hold_left());
+        const auto limit_s =
+            line_stands_ ? static_cast<std::uint32_t>(left.count()) : order_.hold_s;
+        hooks_.held({record_.report(), limit_s, order_.slurmd_timeout_s},
+                    line_stands_ ? &manifest_ : nullptr);
+    }
+    if (!lost_.empty()) return part(lost_);
+    for (const LineHost& h : order_.hosts) {
+        if (line_stands_ && !h.channel->is_open()) return part("host " + h.name + " is lost");
     }
     if (leaving_) return fire(LineEvent::let_go);
-    for (const LineHost& h : order_.hosts) {
-        if (keeps_hold() && !h.channel->is_open()) return part("host " + h.name + " is away");
-    }
     const Milliseconds quarter = std::chrono::seconds(order_.hold_s) / 4;
     hold_ends(std::max(hold_left() - quarter, Milliseconds(0)), false);
 }
@@ -224,14 +229,15 @@ void LineRun::discard() {
 void LineRun::end() {
     const bool done = machine_.state() == LineState::done;
     const bool committed = done && order_.kind == LineKind::line;
-    if (done && !committed && !order_.move) record_.released();
+    const bool all_on = resumed_hosts_.size() == order_.hosts.size();  // none of a rehearsal
+    if (done && !committed && !order_.move && all_on) record_.released();
     record_.end(done ? Phase::done : Phase::aborted, machine_.reason());
     tell_later_.cancel();
     if (committed) {
         log_info(text_of(order_.id) + " is committed");
-    } else if (done && order_.kind == LineKind::hold && !machine_.reason().empty()) {
+    } else if (line_stands_ && !machine_.reason().empty()) {
         log_warning("the hold of job " + std::to_string(order_.id.job) +
-                    " is over: " + machine_.reason());
+                    " is over: " + machine_.reason() + "; " + text_of(order_.id) + " stands");
     } else if (order_.move) {
         const MoveOrder& m = *order_.move;
         const std::string what = "move " + std::to_string(m.move) + ": guest " + m.guest;
@@ -242,9 +248,9 @@ void LineRun::end() {
         log_warning(text_of(order_.id) + " is aborted: " + machine_.reason());
     }
     // Not from inside the machine: what follows may begin the job's next line.
-    asio::post(io_, [self = shared_from_this(), committed] {
+    asio::post(io_, [self = shared_from_this(), stands = committed || line_stands_] {
         if (!self->hooks_.ended) return;
-        self->hooks_.ended(self->record_.report(), committed ? &self->manifest_ : nullptr);
+        self->hooks_.ended(self->record_.report(), stands ? &self->manifest_ : nullptr);
     });
 }
 
@@ -258,7 +264,7 @@ void LineRun::answered(const std::string& who) {
 void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& channel,
                       const Error& error) {
     const LineState state = machine_.state();
-    if (state == LineState::undo || state == LineState::hold_erase || state == LineState::erase ||
+    if (state == LineState::undo || state == LineState::hold_undo || state == LineState::erase ||
         state == LineState::discard || state == LineState::strand) {
         log_warning("undoing " + text_of(order_.id) + ": " + who + ": " + error.text());
         return answered(who);

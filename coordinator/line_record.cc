@@ -40,6 +40,9 @@ void LineRecord::enter(Phase phase) {
     if (report_.phases.back().phase == phase) return;
     const auto now = Steady::now();
     report_.phases.back().ms = ms_between(phase_began_, now);
+    if (phase == Phase::hold && report_.phases.back().phase == Phase::commit) {
+        report_.commit_ms = report_.phases.back().ms;
+    }
     report_.phases.push_back({phase, wall_ns(), 0});
     phase_began_ = now;
 }
@@ -48,7 +51,9 @@ void LineRecord::end(Phase phase, const std::string& reason) {
     report_.phase = phase;
     report_.phases.back().ms = ms_since(phase_began_);
     const bool went_on = released_at_ != Steady::time_point();
-    if (phase == Phase::done && went_on) report_.commit_ms = ms_since(released_at_);
+    const bool committed_before = report_.commit_ms > 0;  // by a hold
+    if (phase == Phase::done && went_on && !committed_before)
+        report_.commit_ms = ms_since(released_at_);
     report_.reason = reason;
 }
 

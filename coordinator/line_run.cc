@@ -37,6 +37,11 @@ void LineRun::let_go() {
     fire(LineEvent::let_go);
 }
 
+void LineRun::hand_over() {
+    fire(LineEvent::parted, "the job is restored");
+    fire(LineEvent::cancel, "a restore was asked for");
+}
+
 void LineRun::abandon() {
     ++epoch_;
     deadline_.cancel();
@@ -69,17 +74,16 @@ void LineRun::enter() {
     awaited_.clear();
     deadline_.cancel();
     const LineStateRow& row = line_state_row(machine_.state());
+    limit_ = limit_now();
     if (!machine_.over()) record_.enter(row.phase);
     if (row.limit) {
         deadline_.expires_after(limit() + kLineGrace);
-        deadline_.async_wait([weak = weak_from_this(),
-                              epoch = epoch_](const boost::system::error_code& ec) {
-            auto self = weak.lock();
-            if (ec || !self || self->epoch_ != epoch) return;
-            self->fire(LineEvent::timeout, name_of(self->machine_.state()) + " took longer than " +
-                                               std::to_string(self->limit().count()) + " ms" +
-                                               self->missing());
-        });
+        deadline_.async_wait(
+            [weak = weak_from_this(), epoch = epoch_](const boost::system::error_code& ec) {
+                auto self = weak.lock();
+                if (ec || !self || self->epoch_ != epoch) return;
+                self->fire(LineEvent::timeout, self->too_long() + self->missing());
+            });
     }
     act();
     if (!machine_.over()) tell();
@@ -105,8 +109,8 @@ void LineRun::act() {
             return await_images();
         case LineState::hold_manifest:
             return write_manifest();
-        case LineState::hold_erase:
-            return erase();
+        case LineState::hold_undo:
+            return undo();
         case LineState::switchover:
             return switch_over();
         case LineState::note:
@@ -167,11 +171,24 @@ bool LineRun::host_resumed(const std::string& guest) const {
     return false;
 }
 
-Milliseconds LineRun::limit() const {
+// What a hold does with its guests stopped is over when the hold would be.
+Milliseconds LineRun::limit_now() const {
     const LineStateRow& row = line_state_row(machine_.state());
     const Milliseconds limit(row.limit ? deadlines_.*row.limit : 0);
-    const bool standing = row.state == LineState::hold_images || row.state == LineState::hold_manifest;
-    return standing ? std::min(limit, hold_left()) : limit;
+    const bool stands_still = row.state == LineState::capture ||
+                              row.state == LineState::hold_images ||
+                              row.state == LineState::hold_manifest;
+    return keeps_hold() && stands_still ? std::min(limit, hold_left()) : limit;
+}
+
+std::string LineRun::too_long() const {
+    const LineStateRow& row = line_state_row(machine_.state());
+    const std::string took = name_of(row.state) + " took longer than ";
+    if (limit_ == Milliseconds(deadlines_.*row.limit)) {
+        return took + std::to_string(limit_.count()) + " ms";
+    }
+    return took + "what was left of the " + std::to_string(order_.hold_s) +
+           " s that the hold may last";
 }
 
 std::string LineRun::missing() const {

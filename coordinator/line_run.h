@@ -59,6 +59,8 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void start();
     void cancel(const std::string& reason);
     void let_go();  // ends a hold; in hold_manifest as soon as it begins, else nothing
+    // A restore takes the job over: a hold that has kept its line lets nobody go.
+    void hand_over();
     // No hook is called any more: their owner ends.
     void abandon();
 
@@ -84,6 +86,9 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     }
     const LineMachine& machine() const { return machine_; }
     LineKind kind() const { return order_.kind; }
+    bool keeps_line() const { return order_.kind == LineKind::line || keeps_hold(); }
+    // Of a hold: its line is committed, whatever becomes of the hold.
+    bool line_stands() const { return line_stands_; }
     const LineReport& report() const { return record_.report(); }
     const std::optional<MoveOrder>& move() const { return order_.move; }
     MoveReport move_report() const;
@@ -136,7 +141,9 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     const LineHost* host(const std::string& name) const;
     bool has_guest(const std::string& name) const;
     bool host_resumed(const std::string& guest) const;
-    Milliseconds limit() const;
+    Milliseconds limit() const { return limit_; }  // of the current state
+    Milliseconds limit_now() const;
+    std::string too_long() const;
     std::string missing() const;
 
     asio::io_context& io_;
@@ -152,10 +159,13 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     Steady::time_point began_ = Steady::now();
     Steady::time_point freezing_;  // of a hold, whose limit counts from here
     bool leaving_ = false;         // a hold that is to end when it begins
+    bool line_stands_ = false;
+    std::string lost_;             // who died while a hold's line was committed
     Steady::time_point stopping_;  // told to stop, or told that it is
 
     // Of the current state only; a reply that comes later is of an older epoch and passed over.
     std::uint64_t epoch_ = 0;
+    Milliseconds limit_{0};
     std::set<std::string> awaited_;
     LineEvent when_all_ = LineEvent::all_undone;
 

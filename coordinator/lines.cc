@@ -345,9 +345,13 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
 
 void Lines::ended(std::uint32_t id, const LineReport& report, const Manifest* manifest) {
     // Put off, so there was no line; or none that is kept.
-    if (report.line == 0 || jobs_[id].run->kind() != LineKind::line) return settle(id, report);
+    if (report.line == 0 || !jobs_[id].run->keeps_line()) return settle(id, report);
     const auto then = [this, id, report] { settle(id, report); };
-    if (manifest) return note_committed(*manifest, report, then);
+    if (manifest) {
+        LineReport line = report;  // also of a hold that ended badly
+        line.phase = Phase::done;
+        return note_committed(*manifest, line, then);
+    }
     parts_.store.run([report](Catalog& c) { return c.put_aborted(report); },
                      [then](const Result<void>& written) {
                          if (!written) log_error("noting a line: " + written.error().text());
@@ -378,6 +382,9 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
                       ? put_off(id, report.reason)
                       : fail("line " + std::to_string(id) + "/" + std::to_string(report.line), "",
                              "aborted: " + report.reason);
+    }
+    if (run->line_stands() && !report.reason.empty()) {
+        outcome = fail("the hold of job " + std::to_string(id), "", report.reason);
     }
     if (report.line == 0 && job.every_s > 0 && kept) {
         if (std::exchange(job.last_refusal, report.reason) != report.reason) {

@@ -68,7 +68,7 @@ class Lines {
         std::shared_ptr<LineRun> run;
         std::vector<Watcher<LineReport>> now, next;
         std::optional<Watcher<HeldJob>> holder;  // until it is held
-        HoldJob hold;  // what was asked for
+        HoldJob hold;                            // what was asked for
         std::optional<Watcher<MoveReport>> mover;
         std::optional<MoveOrder> moving;
         std::vector<std::function<void()>> idle;

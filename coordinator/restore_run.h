@@ -61,7 +61,9 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     void end();
 
     void check_job(const JobFacts& facts);
+    void again(std::function<void()> look);  // soon, in the same stage
     void fence_hosts();
+    void destroy_all();
     std::set<std::string> lost_hosts(HostCondition condition) const;
     std::vector<PlacementHost> room() const;
     std::vector<PlacementGuest> needs() const;

@@ -40,10 +40,15 @@ void RestoreRun::answered(const std::string& who) {
     if (awaited_.empty()) fire(RestoreEvent::ok);
 }
 
-// A line whose images are on their way may be the one to go back to; any other is in the way.
+// A line whose images are on their way may be the one to go back to; any other is in the way. A
+// hold that has kept its line is not: its guests go on standing still until they are destroyed.
 void RestoreRun::wait() {
     if (auto run = lines_.of(job_)) {
         const LineState state = run->machine().state();
+        if (state == LineState::hold && run->line_stands()) return fire(RestoreEvent::ok);
+        if (state == LineState::hold_images || state == LineState::hold_manifest) {
+            return again([this] { wait(); });
+        }
         if (state != LineState::images && state != LineState::manifest) {
             run->cancel("a restore was asked for");
         }
@@ -51,6 +56,14 @@ void RestoreRun::wait() {
     lines_.when_idle(job_, [weak = weak_from_this(), epoch = epoch_] {
         auto self = weak.lock();
         if (self && self->epoch_ == epoch) self->fire(RestoreEvent::ok);
+    });
+}
+
+void RestoreRun::again(std::function<void()> look) {
+    poll_.expires_after(kPoll);
+    poll_.async_wait([self = shared_from_this(), epoch = epoch_,
+                      look = std::move(look)](const boost::system::error_code& ec) {
+        if (!ec && self->epoch_ == epoch) look();
     });
 }
 
@@ -110,12 +123,7 @@ void RestoreRun::check_job(const JobFacts& facts) {
 // is room without it is asked before anything is turned off.
 void RestoreRun::fence() {
     if (!lost_hosts(HostCondition::away).empty()) {
-        poll_.expires_after(kPoll);
-        poll_.async_wait(
-            [self = shared_from_this(), epoch = epoch_](const boost::system::error_code& ec) {
-                if (!ec && self->epoch_ == epoch) self->fence();
-            });
-        return;
+        return again([this] { fence(); });
     }
     if (auto plan = place_guests(needs(), room(), manifest_.driver); !plan) {
         return refuse(plan.error().why);
@@ -155,6 +163,15 @@ void RestoreRun::destroy() {
         const auto hosts = lost_hosts(condition);
         if (!hosts.empty()) return refuse("host " + *hosts.begin() + " went away meanwhile");
     }
+    // Only now: a restore that is refused leaves the job held.
+    if (auto run = lines_.of(job_)) run->hand_over();
+    lines_.when_idle(job_, [weak = weak_from_this(), epoch = epoch_] {
+        auto self = weak.lock();
+        if (self && self->epoch_ == epoch) self->destroy_all();
+    });
+}
+
+void RestoreRun::destroy_all() {
     for (Step* step : parts_.steps.of_job(job_)) {
         generation_ = std::max(generation_, step->generation);
     }

@@ -221,6 +221,24 @@ TEST_F(BridgeTest, AHoldTouchesNoStorage) {
     EXPECT_TRUE(everything_runs());
 }
 
+TEST_F(BridgeTest, AHoldWithACommittedLineEndsWithoutACoordinatorAndLeavesTheLine) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "stop_copy"))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", freeze(1, 60))) << last_error;
+    ASSERT_TRUE(ask("capture_line", of_line(1))) << last_error;
+    ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+    EXPECT_FALSE(everything_runs());
+    commit(1);
+    EXPECT_FALSE(ask("delete_line", of_line(1))) << "its guests stand still with it";
+    bridge->link_down();
+    EXPECT_TRUE(run_until(
+        io, [&] { return !bridge->part_of({7, 1})->active(); }, std::chrono::seconds(10)));
+    EXPECT_TRUE(everything_runs());
+    auto verified = from_json<VerifiedLine>(*ask("verify_line", of_line(1)), "verified");
+    ASSERT_TRUE(verified);
+    EXPECT_TRUE(verified->guests[0].good && verified->guests[1].good);
+    EXPECT_TRUE(ask("delete_line", of_line(1))) << last_error;
+}
+
 TEST_F(BridgeTest, RequestsThatComeAgainHaveTheSameOutcome) {
     for (int i = 0; i < 2; ++i) ASSERT_TRUE(ask("prepare_line", prepare(1))) << last_error;
     Result<json::object> first = ask("freeze_line", of_line(1));

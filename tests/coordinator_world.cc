@@ -56,6 +56,7 @@ void FakeBridge::tell_inventory() {
 
 void FakeBridge::die() {
     if (channel) channel->close(fail("", "", "killed"));
+    standing.clear();
     for (GuestInfo& g : inventory.guests) {
         if (g.state == GuestState::absent) continue;
         auto it = w.masters.find(g.name);
@@ -107,6 +108,7 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
     } else if (type == FreezeLine::kType) {
         FrozenLine reply;
         for (const auto& g : lines[line()]) reply.guests.push_back({g, wall_ns()});
+        standing.insert(line());
         w.log.push_back(name + " frozen");
         return asker.reply(reply);
     } else if (type == CaptureLine::kType) {
@@ -121,7 +123,12 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
         return;
     } else if (type == CommitLine::kType) {
         w.directory[{job(), line()}] = body.at("manifest").as_object();
+    } else if (type == ResumeLine::kType || type == AbortLine::kType) {
+        standing.erase(line());
     } else if (type == DeleteLine::kType) {
+        if (standing.count(line()) != 0) {
+            return asker.error(fail("deleting a line", name, "it is under way"));
+        }
         w.directory.erase({job(), line()});
     } else if (type == ListLines::kType) {
         LineList reply;

@@ -75,7 +75,8 @@ struct FakeBridge {
     std::set<std::string> no_image;  // guests whose image fails
     bool images_late = false;        // images become durable by durable()
     std::map<std::uint32_t, std::vector<std::string>>
-        lines;  // line → guests, between prepare and end
+        lines;                         // line → guests, between prepare and end
+    std::set<std::uint32_t> standing;  // lines that hold guests still
     void durable(std::uint32_t line);
     std::map<std::uint32_t, std::string> moves;  // guests that are sent or received, by move
     bool stops_early = false;                    // the VMM does, at the end of the first pass

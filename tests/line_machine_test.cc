@@ -136,9 +136,9 @@ TEST(LineMachine, FailuresGoWhereTheJobIsSafe) {
         {S::hold_images, E::bridge_lost, S::undo},
         {S::hold_images, E::image_failed, S::undo},
         {S::hold_images, E::cancel, S::undo},
-        {S::hold_manifest, E::failed, S::hold_erase},
-        {S::hold_manifest, E::timeout, S::hold_erase},
-        {S::hold_erase, E::timeout, S::undo},
+        {S::hold_manifest, E::failed, S::hold_undo},
+        {S::hold_manifest, E::timeout, S::hold_undo},
+        {S::hold_undo, E::timeout, S::erase},
     };
     std::size_t in_table = 0;
     for (const auto& row : line_transitions()) in_table += is_failure(row.event) ? 1 : 0;
@@ -255,10 +255,9 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
 
 // While gates may be shut or guests stopped, every way out passes through undo or the release.
 TEST(LineMachine, AJobThatStandsStillIsAlwaysLetGo) {
-    const std::set<S> still = {S::drain,       S::freeze,        S::capture,    S::hold,
-                               S::hold_images, S::hold_manifest, S::hold_erase, S::switchover,
-                               S::note,        S::give,          S::release};
-    const std::set<S> lets_go = {S::undo, S::go_on, S::strand};
+    const std::set<S> still = {S::drain,         S::freeze,     S::capture, S::hold, S::hold_images,
+                               S::hold_manifest, S::switchover, S::note,    S::give, S::release};
+    const std::set<S> lets_go = {S::undo, S::hold_undo, S::go_on, S::strand};
     for (const auto& row : line_transitions()) {
         if (!still.count(row.from) || still.count(row.to)) continue;
         // Without the rest it must not go on; a restore or its bridges' limit ends that.
