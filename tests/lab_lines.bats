@@ -18,7 +18,7 @@ teardown_file() { cancel_job "$JOB"; }
     echo "$output"
     ((status == 0))
     [[ $(jq -r .phase <<<"$output") == "done" ]]
-    jq -e '.proof.ranks == 3 and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
+    jq -e ".proof.ranks == ${#GUESTS[@]}"' and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
     verified "$JOB" "$(jq .line <<<"$output")"
 }
 

@@ -9,8 +9,7 @@ BUILD=$LAB/build
 STAGE=$LAB/stage
 LIBDIR=/usr/lib/x86_64-linux-gnu
 
-HOSTS=(h1 h2 h3 h4)
-GUESTS=(g1 g2 g3)
+VMM=${GRL_LAB_VMM:-qemu} # of the hosts; vmm_qemu.sh and vmm_xen.sh tell what differs
 MANAGEMENT=10.80.0    # hosts and control
 CLUSTER=10.77.0       # guests and control
 COORDINATOR=$CLUSTER.1:7410

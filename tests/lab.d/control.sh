@@ -36,7 +36,7 @@ coordinator_conf() {
 fence_program() {
     cat <<-E
 	#!/bin/sh
-	exec env GRL_LAB_INSIDE=1 GRL_LAB_DIR="$LAB" "$SOURCE/tests/lab" fence "\$1"
+	exec env GRL_LAB_INSIDE=1 GRL_LAB_VMM=$VMM GRL_LAB_DIR="$LAB" "$SOURCE/tests/lab" fence "\$1"
 	E
 }
 
