@@ -70,7 +70,7 @@ teardown_file() { cancel_job "$JOB"; }
 leave_room() {
     local used attempts=20
     while ((attempts-- > 0)); do
-        used=$(in_host h1 df -m --output=used "$CHECKPOINTS" | tail -n 1)
+        used=$(in_lab df -m --output=used "$CHECKPOINTS" | tail -n 1)
         ! resize_checkpoints $((used + $1)) 2>"$BATS_TEST_TMPDIR/resize" || return 0
     done
     cat "$BATS_TEST_TMPDIR/resize"

@@ -6,6 +6,7 @@ DOM0_MODULES=(xenfs xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-netback x
 DOM0_COMMANDS=(/usr/bin/{bash,flock,munge,socat} /usr/sbin/munged "$(readlink -f /sbin/ip)")
 DOM0_TOOLS=(xl xenstored xenconsoled xen-init-dom0 libxl-save-helper)
 DOM0=$XEN/dom0
+DOM0_BOOT=/var/lib/grl/boot # what guests boot from
 
 dom0() {
     local stamp
@@ -23,13 +24,13 @@ dom0_stamp() {
         dpkg-query -W
         ls "$KERNEL/debs" "$XEN/debs"
         cat "$LAB_D"/{dom0,xen,accounts,common}.sh "$LAB_D"/dom0/* "$LAB_D"/guest/guest-{command,listen,login} "$LAB_D/process"
-        sha256sum "$STAGE/usr/sbin/grl-bridge"
+        sha256sum "$STAGE/usr/sbin/grl-bridge" "$IMAGE/initrd.cpio"
     } | sha256sum
 }
 
 dom0_root() {
     local d tool
-    mkdir -p "$DOM0"/usr/{bin,sbin,lib,lib64,lib/xen-4.17/bin} "$DOM0"/{dev,proc,sys,run,tmp,root,etc,modules,var/lib/xen,var/lib/grl/boot,var/log/xen}
+    mkdir -p "$DOM0"/usr/{bin,sbin,lib,lib64,lib/xen-4.17/bin} "$DOM0"/{dev,proc,sys,run,tmp,root,etc,modules,var/lib/xen,var/log/xen} "$DOM0$DOM0_BOOT"
     for d in bin sbin lib lib64; do ln -s "usr/$d" "$DOM0/$d"; done
     ln -s ../run "$DOM0/var/run"
     for tool in "${DOM0_TOOLS[@]}"; do
@@ -39,6 +40,8 @@ dom0_root() {
     cp -a "$XEN"/tree/usr/bin/xenstore* "$DOM0/usr/bin/"
     cp -a "$XEN/tree/etc/xen" "$DOM0/etc/"
     install -s -m 755 "$STAGE/usr/sbin/grl-bridge" "$DOM0/usr/sbin/"
+    # Not by a share: libxenlight reads page by page.
+    cp "$KERNEL/vmlinux" "$IMAGE/initrd.cpio" "$DOM0$DOM0_BOOT/"
     # libgcc_s is opened by the end of a thread: ldd does not name it.
     {
         printf '%s\n' "${DOM0_COMMANDS[@]}" "$LIBDIR/libgcc_s.so.1"

@@ -15,13 +15,10 @@ vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xe
 
 XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-640}
 XEN_HOST_MIB=$((XEN_DOM0_MIB + 1152))
-XEN_BOOT=/var/lib/grl/boot # in dom0: what guests boot from, out of $XEN/boot
 
 vmm_prepare() {
     ! nodes_are_native || die "native nodes need the QEMU lab"
     xen
-    mkdir -p "$XEN/boot"
-    ln -f "$KERNEL/vmlinux" "$IMAGE/initrd.cpio" "$XEN/boot/"
     dom0
 }
 
@@ -64,7 +61,7 @@ switch_on_host() {
 # What an emulated processor would only lose time with is switched off.
 xen_append() {
     echo "dom0_mem=${XEN_DOM0_MIB}M,max:${XEN_DOM0_MIB}M dom0_max_vcpus=1 sched=credit com1=115200,8n1 console=com1" \
-        "loglvl=info guest_loglvl=info spec-ctrl=no xpti=no pv-l1tf=off noreboot"
+        "bootscrub=no spec-ctrl=no xpti=no pv-l1tf=off noreboot"
 }
 
 xen_dom0_append() {
@@ -105,8 +102,8 @@ vmm_guest() {
 	memory_mib = $GUEST_MIB
 	[xen]
 	type = "pvh"
-	kernel = "$XEN_BOOT/vmlinux"
-	initrd = "$XEN_BOOT/initrd.cpio"
+	kernel = "$DOM0_BOOT/vmlinux"
+	initrd = "$DOM0_BOOT/initrd.cpio"
 	append = "$(guest_append "$1")"
 	disk = "/dev/vda"
 	nics = [ { bridge = "br-cluster", mac = "$(guest_mac "$1")" } ]
