@@ -9,9 +9,10 @@ VMM_MODULES=(xen-blkfront xen-netfront) # of the guests
 VMM_APPEND="console=hvc0"
 VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_CHECKS="lab"
+XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
 
 # The bats files that run here.
-vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats; }
+vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats lab_xen_pv.bats; }
 
 XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-640}
 XEN_HOST_MIB=$((XEN_DOM0_MIB + 1152))
@@ -101,7 +102,7 @@ vmm_guest() {
 	driver = "xen"
 	memory_mib = $GUEST_MIB
 	[xen]
-	type = "pvh"
+	type = "$XEN_TYPE"
 	kernel = "$DOM0_BOOT/vmlinux"
 	initrd = "$DOM0_BOOT/initrd.cpio"
 	append = "$(guest_append "$1")"
