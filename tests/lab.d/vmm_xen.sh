@@ -14,7 +14,7 @@ XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
 # The bats files that run here.
 vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats lab_xen_pv.bats; }
 
-XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-640}
+XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-768}
 XEN_HOST_MIB=$((XEN_DOM0_MIB + 1152))
 
 vmm_prepare() {
