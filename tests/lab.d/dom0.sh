@@ -39,6 +39,7 @@ dom0_root() {
     done
     cp -a "$XEN"/tree/usr/bin/xenstore* "$DOM0/usr/bin/"
     cp -a "$XEN/tree/etc/xen" "$DOM0/etc/"
+    install -m 755 "$LAB_D"/dom0/{block,vif-bridge} "$DOM0/etc/xen/scripts/"
     install -s -m 755 "$STAGE/usr/sbin/grl-bridge" "$DOM0/usr/sbin/"
     # Not by a share: libxenlight reads page by page.
     cp "$KERNEL/vmlinux" "$IMAGE/initrd.cpio" "$DOM0$DOM0_BOOT/"

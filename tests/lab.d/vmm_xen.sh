@@ -54,9 +54,7 @@ switch_on_host() {
         -device "virtio-net-pci,netdev=management,romfile=,mac=52:54:00:80:00:1$(number_of "$1")" \
         -netdev tap,id=cluster,ifname=tap-cluster,script=no,downscript=no \
         -device "virtio-net-pci,netdev=cluster,romfile=,mac=52:54:00:81:00:1$(number_of "$1")" \
-        -virtfs "local,mount_tag=lab,path=$LAB,security_model=none,multidevs=remap,readonly=on" \
-        -virtfs "local,mount_tag=host,path=$LAB/$1,security_model=none,multidevs=remap" \
-        -virtfs "local,mount_tag=checkpoints,path=$CHECKPOINTS,security_model=none,multidevs=remap"
+        -virtfs "local,mount_tag=lab,path=$LAB,security_model=none,multidevs=remap"
 }
 
 # What an emulated processor would only lose time with is switched off.
