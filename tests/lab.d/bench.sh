@@ -71,10 +71,10 @@ bench_gate_times() {
     jq -c --arg name "$1" '[.benchmarks[] | select(.run_type == "iteration" and (.name | ascii_downcase | contains($name))) | .cpu_time]' "$2"
 }
 
-# A line's phases while a job communicates, against a bare collecting fence and QEMU's own stop-and-copy.
+# A line's phases while a job communicates, against a bare collecting fence and the VMM's own stop-and-copy.
 bench_line() {
     local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json i
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    vmm_bare_programs
     bench_up_guests
     say "bench: bare fences of ${#GUESTS[@]} ranks"
     fence=$(bench_fences "${#GUESTS[@]}" "${#GUESTS[@]}")
@@ -87,7 +87,7 @@ bench_line() {
     for ((i = 0; i < BENCH_ROUNDS; i++)); do in_ctl grlctl --json checkpoint "$job"; done | jq -c . >"$reports"
 
     say "bench: $BENCH_ROUNDS bare saves of the same guests"
-    bench_bare_saves >"$bare"
+    vmm_bare_saves >"$bare"
     in_ctl scancel "$job"
     bench_line_rows "$reports" "$bare" "$fence"
     down
@@ -115,20 +115,6 @@ bench_fences() {
     ! nodes_are_native || one_clock=1
     bench_output "$(bench_job "$1" "$2" /opt/grl/fence_bench 100 20000 "${3:-0}" "$one_clock")" |
         jq -cs 'map(.fence_us) | transpose | map(max / 1000)'
-}
-
-# A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
-bench_bare_saves() {
-    local guest host
-    local -a hosts=() monitors=()
-    for guest in "${GUESTS[@]}"; do
-        host=$(guest_host "$guest")
-        hosts+=("$host")
-        monitors+=("$LAB/$host/run/$guest.qmp")
-    done
-    for host in "${hosts[@]}"; do kill_bridge "$host"; done
-    in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
-    for host in "${hosts[@]}"; do start_bridge "$host"; done
 }
 
 bench_line_rows() {
@@ -257,7 +243,7 @@ bench_resume() {
 BENCH_STALLS=${GRL_LAB_BENCH_STALLS:-10}
 bench_stall() {
     local job drained bare i n=${#GUESTS[@]}
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    vmm_bare_programs
     bench_up_guests
     job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((40 + 6 * BENCH_STALLS)) 1000000)
     wait_ready "$job"
@@ -265,20 +251,21 @@ bench_stall() {
     drained=$(bench_output "$job" | jq -cs 'map(.resume_us) | transpose | map(max / 1000)')
     job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((30 + 3 * BENCH_STALLS)) 20000)
     wait_ready "$job"
-    BENCH_ROUNDS=$BENCH_STALLS bench_bare_saves >/dev/null
+    BENCH_ROUNDS=$BENCH_STALLS vmm_bare_saves >/dev/null
     bare=$(bench_output "$job" | jq -cs --argjson n "$BENCH_STALLS" \
         'map(.long_us | sort | reverse | .[:$n]) | transpose | map(map(values) | max / 1000)')
     bench_row "stall: after a capture" ms null "$drained" "$bare"
     down
 }
 
-# A guest to and fro between two hosts, by us and by QEMU alone with its own settings: how long the network misses it.
+# A guest to and fro between two hosts, by us and by the VMM alone with its own settings: how long the network misses it.
 BENCH_MOVES=${GRL_LAB_BENCH_MOVES:-10}
-BENCH_MOVE_S=6 # a move and some time before and after it
+BENCH_MOVE_S=${GRL_LAB_BENCH_MOVE_S:-$VMM_MOVE_S} # a move and some time before and after it
 
 bench_migrate() {
     local load
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_migrate tests/heartbeat
+    vmm_bare_programs
+    build_step "$LAB/build.log" make -C "$BUILD" tests/heartbeat
     bench_up_guests
     bench_migrate_rows "idle"
     load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
@@ -290,9 +277,9 @@ bench_migrate() {
 
 bench_migrate_rows() {
     local ours bare phase
-    say "bench: $BENCH_MOVES moves of g1, then as many by QEMU alone ($1)"
+    say "bench: $BENCH_MOVES moves of g1, then as many by $VMM_ALONE alone ($1)"
     ours=$(bench_moves bench_our_move)
-    bare=$(bench_moves bench_bare_move)
+    bare=$(bench_moves vmm_bare_move)
     bench_row "migrate: downtime, $1" ms 1.2 "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
     bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
     bench_row "migrate: bytes, $1" MiB null "$(jq -cs 'map(.bytes / 1048576)' <<<"$ours")" \
@@ -307,7 +294,7 @@ bench_moves() {
     local i from to beats=$LAB/log/heartbeat.json
     for ((i = 0; i < BENCH_MOVES; i++)); do
         from=$(guest_host g1)
-        to=$([[ $from == h4 ]] && echo h1 || echo h4)
+        to=$([[ $from == "${HOSTS[-1]}" ]] && echo h1 || echo "${HOSTS[-1]}")
         in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
         sleep 1
         "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
@@ -317,12 +304,6 @@ bench_moves() {
 }
 
 bench_our_move() { grl migrate g1 "$2" | jq '{total_ms, bytes: .sent_bytes, phases: .line.phases}'; }
-
-bench_bare_move() {
-    kill_bridge "$1" && kill_bridge "$2"
-    in_host "$2" "$BUILD/tests/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
-    start_bridge "$1" && start_bridge "$2"
-}
 
 read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
 

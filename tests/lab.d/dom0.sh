@@ -51,7 +51,7 @@ dom0_root() {
     image_busybox "$DOM0"
     ln -s usr/sbin/init "$DOM0/init"
     users "$DOM0/etc"
-    install -m 755 "$LAB_D/dom0/dom0-start" "$LAB_D"/guest/guest-{command,listen,login} "$DOM0/usr/sbin/"
+    install -m 755 "$LAB_D"/dom0/{bare-save,dom0-start} "$LAB_D"/guest/guest-{command,listen,login} "$DOM0/usr/sbin/"
     install -m 644 "$LAB_D/dom0/inittab" "$DOM0/etc/inittab"
     initramfs_modules "$DOM0/modules" "${DOM0_MODULES[@]}"
     # By the same path there and here, as all that the lab's modules name.

@@ -8,6 +8,8 @@ VMM_MODULES=(virtio_pci virtio_blk virtio_net) # of the guests
 VMM_APPEND="console=ttyS0 no_timer_check tsc=reliable 8250.nr_uarts=1"
 VMM_GRL_BRIDGE=$STAGE/usr/sbin/grl-bridge
 
+VMM_ALONE=QEMU
+VMM_MOVE_S=6
 VMM_CHECKS="unit static model distcheck lab"
 
 # The bats files that run here.
@@ -77,4 +79,29 @@ kill_guest() {
     host=$(guest_host "$1") || die "kill_guest: no host runs $1"
     # shellcheck disable=SC2016
     in_host "$host" sh -c 'kill -9 "$(cat "$1")"' - "$LAB/$host/run/$1.pid"
+}
+
+# ---- what it does without us, for bench.sh ----
+
+vmm_bare_programs() { build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save tests/bare_migrate; }
+
+# A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
+vmm_bare_saves() {
+    local guest host
+    local -a hosts=() monitors=()
+    for guest in "${GUESTS[@]}"; do
+        host=$(guest_host "$guest")
+        hosts+=("$host")
+        monitors+=("$LAB/$host/run/$guest.qmp")
+    done
+    for host in "${hosts[@]}"; do kill_bridge "$host"; done
+    in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
+    for host in "${hosts[@]}"; do start_bridge "$host"; done
+}
+
+# vmm_bare_move FROM TO
+vmm_bare_move() {
+    kill_bridge "$1" && kill_bridge "$2"
+    in_host "$2" "$BUILD/tests/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
+    start_bridge "$1" && start_bridge "$2"
 }
