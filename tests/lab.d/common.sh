@@ -37,9 +37,9 @@ number_of() { echo "${1#?}"; }
 management_address() { echo "$MANAGEMENT.1$(number_of "$1")"; }
 cluster_address() { echo "$CLUSTER.1$(number_of "$1")"; }
 
-# wait_for DEADLINE_S DESCRIPTION CMD...: until CMD succeeds; 1 and a message when it has not by then.
+# wait_for DEADLINE_S DESCRIPTION CMD...: until CMD succeeds; 1 and a message when it has not by then. A VMM may take longer.
 wait_for() {
-    local seconds=$1 what=$2 end
+    local seconds=$(($1 * ${VMM_PATIENCE:-1})) what=$2 end
     shift 2
     end=$(($(now_ms) + seconds * 1000))
     until "$@"; do

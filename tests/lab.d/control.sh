@@ -29,6 +29,7 @@ coordinator_conf() {
 	catalog = "$LAB/ctl/grl/catalog.db"
 	fence_program = "$LAB/etc/fence"
 	move_limit_mib_s = ${GRL_LAB_MOVE_LIMIT_MIB_S:-0}
+	$(vmm_coordinator)
 	E
 }
 

@@ -7,6 +7,8 @@ GUEST_MIB=${GRL_LAB_GUEST_MIB:-256}
 
 guest_definitions() {
     local guest
+    # Another VMM's lab may have had more.
+    find "$LAB/guests" -name 'g*.toml' ! -name "g[1-${#GUESTS[@]}].toml" -delete
     ! nodes_are_native || initramfs "$IMAGE/idle.cpio" "$LAB_D/guest/idle-init"
     for guest in "${GUESTS[@]}"; do
         {

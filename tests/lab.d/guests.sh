@@ -10,7 +10,7 @@ start_guests() {
     local guest
     for guest in "${GUESTS[@]}"; do start_guest "$guest"; done
     ! nodes_are_native || for guest in "${GUESTS[@]}"; do start_native "$guest"; done
-    wait_for 180 "registration of ${GUESTS[*]} with slurmctld (consoles: $LAB/h*/run/*g*.log)" nodes_idle
+    wait_for 120 "registration of ${GUESTS[*]} with slurmctld (consoles: $LAB/h*/run/*g*.log)" nodes_idle
 }
 
 # guest_host GUEST: prints the host that runs it.
@@ -33,7 +33,7 @@ guest_put() { guest_send "$1" "cat >'$2'"; }
 guest_send() {
     local guest=$1
     shift
-    machine_send "$guest" "$(cluster_address "$guest")" "${GUEST_SH_S:-30}" "$*"
+    machine_send "$guest" "$(cluster_address "$guest")" "${GUEST_SH_S:-$((30 * VMM_PATIENCE))}" "$*"
 }
 
 # machine_send NAME ADDRESS SECONDS COMMAND <INPUT, to where guest-listen serves.

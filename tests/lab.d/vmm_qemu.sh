@@ -9,11 +9,15 @@ VMM_APPEND="console=ttyS0 no_timer_check tsc=reliable 8250.nr_uarts=1"
 VMM_GRL_BRIDGE=$STAGE/usr/sbin/grl-bridge
 
 VMM_ALONE=QEMU
+VMM_PATIENCE=1 # how many times as long everything may take
 VMM_MOVE_S=6
 VMM_CHECKS="unit static model distcheck lab"
 
 # The bats files that run here.
 vmm_tests() { (cd "$SOURCE/tests" && printf '%s\n' lab_*.bats | grep -v '^lab_xen'); }
+
+# The rest of the coordinator's configuration.
+vmm_coordinator() { :; }
 
 vmm_prepare() { :; }
 vmm_accelerator() { accelerator; }

@@ -9,6 +9,11 @@ VMM_MODULES=(xen-blkfront xen-netfront) # of the guests
 VMM_APPEND="console=hvc0"
 VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_ALONE=xl
+VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated twice over
+# A guest stands still for seconds while its memory goes out, so a job needs longer between two lines.
+DEMO_EVERY_S=15
+DEMO_ITERATIONS=40
+DEMO_PAUSE_US=500000
 VMM_MOVE_S=${GRL_LAB_XEN_MOVE_S:-40}
 VMM_CHECKS="lab"
 XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
@@ -18,6 +23,23 @@ vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xe
 
 XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-768}
 XEN_HOST_MIB=$((XEN_DOM0_MIB + 1152))
+
+# The rest of the coordinator's configuration.
+vmm_coordinator() {
+    cat <<-E
+	[deadlines]
+	prepare_ms = 30000
+	drain_ms = 60000
+	freeze_ms = 29000
+	capture_ms = 120000
+	release_ms = 60000
+	silence_failsafe_ms = 240000
+	switch_ms = 180000
+	restore_ms = 240000
+	rejoin_ms = 180000
+	bridge_lost_ms = 15000
+	E
+}
 
 vmm_prepare() {
     ! nodes_are_native || die "native nodes need the QEMU lab"
@@ -80,7 +102,7 @@ host_answers() { in_host "$1" true 2>/dev/null; }
 in_host() {
     local host=$1
     shift
-    machine_send "$host" "$(management_address "$host")" "${HOST_SH_S:-60}" "$(printf '%q ' env "$@")" </dev/null
+    machine_send "$host" "$(management_address "$host")" "${HOST_SH_S:-180}" "$(printf '%q ' env "$@")" </dev/null
 }
 
 machine_login() {
