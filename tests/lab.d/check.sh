@@ -117,7 +117,7 @@ check_lab() {
 check_bats() {
     local report ok bad skipped code=0
     report=$CHECK_REPORTS/$(basename "$1").tap
-    timeout 900 bats --formatter tap "$1" | tee "$report" || code=$?
+    timeout $((900 * VMM_PATIENCE)) bats --formatter tap "$1" | tee "$report" || code=$?
     bad=$(grep -c '^not ok' "$report" || true)
     skipped=$(grep -c '^ok .* # skip' "$report" || true)
     ok=$(($(grep -c '^ok' "$report" || true) - skipped))

@@ -51,6 +51,9 @@ start_coordinator() {
 
 kill_coordinator() { kill_daemon ctl grl-coordinator; }
 
+# Has the coordinator noticed? A machine that is switched off says nothing at its end.
+host_is_missed() { grl status | jq -e ".hosts[] | select(.host == \"$1\") | .connected | not" >/dev/null; }
+
 # May a line of the job be taken now?
 job_ready() { [[ $(grl status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }
 wait_ready() { wait_for 90 "job $1 to be ready for a line" job_ready "$1"; }

@@ -25,6 +25,7 @@ demo() {
 
     demo_step "h2 dies, and g2 with it, at iteration $(demo_iteration)"
     kill_host h2
+    wait_for 60 "word that h2 is gone" host_is_missed h2
     restore=$(grl restore "$job")
     demo_wait "$job"
 
