@@ -41,7 +41,7 @@ down() {
 # Logs and state of the last time are kept until the next.
 forget() {
     local name
-    for name in log etc ctl "${HOSTS[@]}" "${GUESTS[@]}"; do rm -rf "${LAB:?}/$name"; done
+    for name in log etc ctl h{1..4} g{1..3}; do rm -rf "${LAB:?}/$name"; done
 }
 
 status() {
