@@ -51,6 +51,19 @@ wait_for() {
     done
 }
 
+# together FUNCTION NAME...: with each name, all at the same time; fails when one has failed, after all have ended.
+together() {
+    local function=$1 name failed=0
+    local -a asked=()
+    shift
+    for name; do
+        "$function" "$name" &
+        asked+=($!)
+    done
+    for name in "${asked[@]}"; do wait "$name" || failed=1; done
+    return "$failed"
+}
+
 # A process record is one line: pid, start time and boot id. The pid alone may have been given to another process.
 record_self() {
     local line

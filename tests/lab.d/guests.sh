@@ -8,7 +8,7 @@ start_guest() { in_ctl grlctl start "$1" "${2:-$(first_host "$1")}"; }
 
 start_guests() {
     local guest
-    for guest in "${GUESTS[@]}"; do start_guest "$guest"; done
+    together start_guest "${GUESTS[@]}"
     ! nodes_are_native || for guest in "${GUESTS[@]}"; do start_native "$guest"; done
     wait_for 120 "registration of ${GUESTS[*]} with slurmctld (consoles: $LAB/h*/run/*g*.log)" nodes_idle
 }

@@ -20,11 +20,13 @@ power_on_hosts() {
         host_network "$host"
         switch_on_host "$host"
     done
-    for host; do
-        host_serves "$host"
-        start_munged "$host" hosts munge.socket.2
-        start_bridge "$host"
-    done
+    together start_host "$@"
+}
+
+start_host() {
+    host_serves "$1"
+    start_munged "$1" hosts munge.socket.2
+    start_bridge "$1"
 }
 
 bridge_conf() {
