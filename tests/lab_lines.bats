@@ -40,7 +40,7 @@ teardown_file() { cancel_job "$JOB"; }
     # The room that prepare asks for is there, and gone when the images flow.
     in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
     local asked=$!
-    wait_for 30 "images of a line" line_reaches commit
+    wait_for 30 "images of a line" line_reaches capture
     leave_room 4
     end_of_line "$asked"
     resize_checkpoints "$CHECKPOINTS_MIB"

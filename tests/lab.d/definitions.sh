@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034 # for the VMM's module
 
 # Of one guest; other people's programs may want more.
-GUEST_MIB=${GRL_LAB_GUEST_MIB:-256}
+GUEST_MIB=${GRL_LAB_GUEST_MIB:-$VMM_GUEST_MIB}
 
 guest_definitions() {
     local guest

@@ -9,6 +9,7 @@ VMM_MODULES=(xen-blkfront xen-netfront) # of the guests
 VMM_APPEND="console=hvc0"
 VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_ALONE=xl
+VMM_GUEST_MIB=192
 VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated twice over
 # A guest stands still for seconds while its memory goes out, so a job needs longer between two lines.
 DEMO_EVERY_S=15
@@ -22,7 +23,7 @@ XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
 vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats lab_xen_pv.bats; }
 
 XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-768}
-XEN_HOST_MIB=$((XEN_DOM0_MIB + 1152))
+XEN_HOST_MIB=$((XEN_DOM0_MIB + 896))
 
 # The rest of the coordinator's configuration.
 vmm_coordinator() {
