@@ -103,6 +103,16 @@ struct QemuSection : Defaulted {
 };
 BOOST_DESCRIBE_STRUCT(QemuSection, (), (accel, machine, cpu, kernel, initrd, append, disk, nics))
 
+struct XenSection : Defaulted {
+    std::string type = "pvh";  // pvh, pv
+    std::string kernel;
+    std::string initrd;
+    std::string append;
+    std::string disk;  // read-only; a file or a block device
+    std::vector<Nic> nics;
+};
+BOOST_DESCRIBE_STRUCT(XenSection, (), (type, kernel, initrd, append, disk, nics))
+
 struct GuestDefinition : Defaulted {
     std::string name;
     std::string address;  // the Slurm node's, on the cluster network
@@ -110,8 +120,9 @@ struct GuestDefinition : Defaulted {
     std::uint64_t memory_mib = 0;
     std::uint32_t vcpus = 1;
     QemuSection qemu;
+    XenSection xen;
 };
-BOOST_DESCRIBE_STRUCT(GuestDefinition, (), (name, address, driver, memory_mib, vcpus, qemu))
+BOOST_DESCRIBE_STRUCT(GuestDefinition, (), (name, address, driver, memory_mib, vcpus, qemu, xen))
 
 // A TOML file's text as JSON, of which the structs are read.
 Result<json::value> parse_toml(const std::string& text, const std::string& path);

@@ -1,5 +1,4 @@
-// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h; Xen's will stand beside
-// it.
+// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h, Xen's xen_driver.h.
 //
 // Threads: everything on the io_context's one thread; no call blocks longer than a small local file
 // takes. Each callback comes exactly once and never inside the call that was given it. Every act

@@ -11,6 +11,7 @@
 #include "grl/config.h"
 #include "grl/log.h"
 #include "grl/manifest.h"
+#include "vmm_bridge/drivers.h"
 #include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/network_half.h"
 #include "vmm_bridge/privileged_half.h"
@@ -67,9 +68,8 @@ Result<grl::BridgeConfig> load(const std::string& path) {
     if (!grl::valid_name(config->bridge.host))
         fault = "bridge.host must be given: this host's name";
     if (config->bridge.memory_mib == 0) fault = "bridge.memory_mib must be given";
-    if (config->bridge.driver != "qemu") {
-        fault = "bridge.driver is \"" + config->bridge.driver + "\"; there is: qemu";
-    }
+    const std::string no_driver = grl::bridge::driver_fault(config->bridge.driver);
+    if (!no_driver.empty()) fault = no_driver;
     for (const std::string* directory :
          {&config->bridge.guest_dir, &config->bridge.image_dir, &config->bridge.run_dir}) {
         if (!directory->starts_with('/')) fault = "\"" + *directory + "\" must be an absolute path";

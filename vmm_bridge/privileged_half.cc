@@ -14,9 +14,9 @@
 #include "grl/channel.h"
 #include "grl/log.h"
 #include "vmm_bridge/bridge.h"
+#include "vmm_bridge/drivers.h"
 #include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/link.h"
-#include "vmm_bridge/qemu_driver.h"
 #include "vmm_bridge/verbs.h"
 
 namespace grl::bridge {
@@ -49,7 +49,7 @@ class PrivilegedHalf {
           network_(std::make_shared<Channel>(std::move(peer), "network half")),
           signals_(io, SIGTERM, SIGINT),
           limit_(io),
-          bridge_(io, config, std::make_unique<QemuDriver>(io, config.bridge.run_dir), events(),
+          bridge_(io, config, make_driver(io, config.bridge), events(),
                   [this](int stream) { keeper_.keep(stream); }) {}
 
     void start() {

@@ -1,0 +1,19 @@
+// The VMMs that this build knows. Only the privileged half makes a driver.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "grl/config.h"
+#include "vmm_bridge/driver.h"
+
+namespace grl::bridge {
+
+// Empty if there is a driver of this name (bridge.driver); else what there is, and what to do.
+std::string driver_fault(const std::string& name);
+
+// driver_fault has nothing against its name.
+std::unique_ptr<Driver> make_driver(boost::asio::io_context& io, const BridgeSection& config);
+
+}  // namespace grl::bridge

@@ -1,0 +1,179 @@
+#include "vmm_bridge/xen_config.h"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace grl::bridge {
+
+namespace {
+
+constexpr std::uint64_t kKibInMib = 1024;
+constexpr const char* kDiskName = "xvda";
+constexpr unsigned kBitsInByte = 8;
+constexpr int kHex = 16;
+
+// libxenlight frees what it is given.
+char* copy(const std::string& text) {
+    return text.empty() ? nullptr : strdup(text.c_str());
+}
+
+void set(char*& field, const std::string& text) {
+    std::free(field);
+    field = copy(text);
+}
+
+libxl_domain_type type_of(const GuestDefinition& d) {
+    return d.xen.type == "pv" ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
+}
+
+// All of them are there from the beginning.
+void set_vcpus(libxl_domain_build_info& build, std::uint32_t count) {
+    build.max_vcpus = static_cast<int>(count);
+    build.avail_vcpus.size = (count + kBitsInByte - 1) / kBitsInByte;
+    build.avail_vcpus.map = static_cast<std::uint8_t*>(std::calloc(build.avail_vcpus.size, 1));
+    for (std::uint32_t i = 0; i < count; ++i) {
+        libxl_bitmap_set(&build.avail_vcpus, static_cast<int>(i));
+    }
+}
+
+template <class Device, void (*init)(Device*)>
+Device* make_devices(std::size_t count) {
+    auto* devices = static_cast<Device*>(std::calloc(count, sizeof(Device)));
+    for (std::size_t i = 0; i < count; ++i) init(&devices[i]);
+    return devices;
+}
+
+template <class Device, void (*dispose)(Device*)>
+void clear_devices(Device*& devices, int& count) {
+    for (int i = 0; i < count; ++i) dispose(&devices[i]);
+    std::free(devices);
+    devices = nullptr;
+    count = 0;
+}
+
+Error unfit(const GuestDefinition& d, const std::string& why) {
+    return fail("restoring guest " + d.name, "", "the configuration in its stream " + why,
+                ErrorKind::protocol);
+}
+
+}  // namespace
+
+Result<Mac> parse_mac(const std::string& text) {
+    const Error fault =
+        fail("reading a guest definition", "",
+             "\"" + text + "\" is no MAC address such as 52:54:00:12:34:56", ErrorKind::usage);
+    constexpr std::size_t step = 3;  // two digits and a colon
+    Mac mac{};
+    if (text.size() != mac.size() * step - 1) return fault;
+    for (std::size_t i = 0; i < mac.size(); ++i) {
+        const char* digits = text.data() + i * step;
+        const auto [end, ec] = std::from_chars(digits, digits + 2, mac[i], kHex);
+        if (ec != std::errc() || end != digits + 2) return fault;
+        if (i + 1 < mac.size() && *end != ':') return fault;
+    }
+    return mac;
+}
+
+std::string xen_definition_fault(const GuestDefinition& d) {
+    if (d.xen.type != "pvh" && d.xen.type != "pv") {
+        return "xen.type is \"" + d.xen.type + "\"; there are: pvh, pv";
+    }
+    if (d.xen.kernel.empty()) return "xen.kernel must be given";
+    if (d.memory_mib == 0) return "memory_mib must be given";
+    for (const auto& nic : d.xen.nics) {
+        Result<Mac> mac = parse_mac(nic.mac);
+        if (!mac) return mac.error().why;
+        if (nic.bridge.empty()) return "each of xen.nics must name its bridge";
+    }
+    return {};
+}
+
+XenConfig::XenConfig(XenConfig&& other) noexcept : config_(other.config_) {
+    libxl_domain_config_init(&other.config_);
+}
+
+Result<XenConfig> XenConfig::of(const GuestDefinition& d) {
+    const std::string fault = xen_definition_fault(d);
+    if (!fault.empty()) return fail("starting guest " + d.name, "", fault, ErrorKind::usage);
+    XenConfig config;
+    libxl_domain_create_info& create = config.config_.c_info;
+    create.type = type_of(d);
+    set(create.name, d.name);
+    libxl_uuid_generate(&create.uuid);
+    libxl_domain_build_info& build = config.config_.b_info;
+    libxl_domain_build_info_init_type(&build, type_of(d));
+    set_vcpus(build, d.vcpus);
+    build.max_memkb = build.target_memkb = d.memory_mib * kKibInMib;
+    config.fill_host_part(d);
+    return config;
+}
+
+Result<XenConfig> XenConfig::of_saved(libxl_ctx* ctx, const std::string& json,
+                                      const GuestDefinition& d) {
+    const std::string fault = xen_definition_fault(d);
+    if (!fault.empty()) return fail("restoring guest " + d.name, "", fault, ErrorKind::usage);
+    XenConfig config;
+    if (libxl_domain_config_from_json(ctx, config.get(), json.c_str()) != 0) {
+        return unfit(d, "cannot be read");
+    }
+    const libxl_domain_build_info& build = config.config_.b_info;
+    if (config.config_.c_info.type != type_of(d)) return unfit(d, "is another type's");
+    if (build.max_memkb != d.memory_mib * kKibInMib) {
+        return unfit(d, "has " + std::to_string(build.max_memkb / kKibInMib) +
+                            " MiB of memory, its definition " + std::to_string(d.memory_mib));
+    }
+    if (build.max_vcpus != static_cast<int>(d.vcpus)) return unfit(d, "has other vcpus");
+    if (config.config_.num_pcidevs != 0) return unfit(d, "has a PCI device");
+    config.fill_host_part(d);
+    return config;
+}
+
+void XenConfig::fill_host_part(const GuestDefinition& d) {
+    libxl_domain_build_info& build = config_.b_info;
+    set(build.kernel, d.xen.kernel);
+    set(build.ramdisk, d.xen.initrd);
+    set(build.cmdline, d.xen.append);
+    clear_devices<libxl_device_disk, libxl_device_disk_dispose>(config_.disks, config_.num_disks);
+    if (!d.xen.disk.empty()) {
+        config_.disks = make_devices<libxl_device_disk, libxl_device_disk_init>(1);
+        config_.num_disks = 1;
+        set(config_.disks[0].pdev_path, d.xen.disk);
+        set(config_.disks[0].vdev, kDiskName);
+        config_.disks[0].format = LIBXL_DISK_FORMAT_RAW;
+    }
+    clear_devices<libxl_device_nic, libxl_device_nic_dispose>(config_.nics, config_.num_nics);
+    config_.nics = make_devices<libxl_device_nic, libxl_device_nic_init>(d.xen.nics.size());
+    config_.num_nics = static_cast<int>(d.xen.nics.size());
+    for (std::size_t i = 0; i < d.xen.nics.size(); ++i) {
+        libxl_device_nic& nic = config_.nics[i];
+        nic.devid = static_cast<libxl_devid>(i);
+        nic.nictype = LIBXL_NIC_TYPE_VIF;
+        set(nic.bridge, d.xen.nics[i].bridge);
+        Result<Mac> mac = parse_mac(d.xen.nics[i].mac);
+        if (mac) std::memcpy(nic.mac, mac->data(), mac->size());
+    }
+    // Whether it goes on after its end is the coordinator's to say.
+    for (libxl_action_on_shutdown* action :
+         {&config_.on_poweroff, &config_.on_reboot, &config_.on_watchdog, &config_.on_crash}) {
+        *action = LIBXL_ACTION_ON_SHUTDOWN_DESTROY;
+    }
+}
+
+void XenConfig::set_name(const std::string& name) {
+    set(config_.c_info.name, name);
+}
+
+std::string text_of_uuid(const libxl_uuid& uuid) {
+    char text[37];
+    std::snprintf(text, sizeof text, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(uuid));
+    return text;
+}
+
+std::string XenConfig::uuid() const {
+    return text_of_uuid(config_.c_info.uuid);
+}
+
+}  // namespace grl::bridge

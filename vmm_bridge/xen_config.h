@@ -1,0 +1,50 @@
+// What libxenlight must know of a domain, made of a guest's definition. Pure but for the random
+// UUID; no hypervisor is needed. Any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "grl/config.h"
+#include "grl/result.h"
+#include "vmm_bridge/xen_api.h"
+
+namespace grl::bridge {
+
+class XenConfig {
+  public:
+    XenConfig() { libxl_domain_config_init(&config_); }
+    ~XenConfig() { libxl_domain_config_dispose(&config_); }
+    XenConfig(XenConfig&& other) noexcept;
+    XenConfig& operator=(XenConfig&&) = delete;
+    XenConfig(const XenConfig&) = delete;
+    XenConfig& operator=(const XenConfig&) = delete;
+
+    // A new domain. The error says what is wrong with the definition.
+    static Result<XenConfig> of(const GuestDefinition& definition);
+    // One that was captured, from the JSON that travels before its state: what the guest has seen
+    // of itself is kept, what the host gives (kernel, disk, bridges) is this host's.
+    static Result<XenConfig> of_saved(libxl_ctx* ctx, const std::string& json,
+                                      const GuestDefinition& definition);
+
+    void set_name(const std::string& name);
+    std::string uuid() const;
+    libxl_domain_config* get() { return &config_; }
+    const libxl_domain_config& operator*() const { return config_; }
+
+  private:
+    void fill_host_part(const GuestDefinition& definition);
+
+    libxl_domain_config config_;
+};
+
+// Empty if a domain can be made of it.
+std::string xen_definition_fault(const GuestDefinition& definition);
+
+using Mac = std::array<std::uint8_t, 6>;
+Result<Mac> parse_mac(const std::string& text);
+
+std::string text_of_uuid(const libxl_uuid& uuid);
+
+}  // namespace grl::bridge
