@@ -18,7 +18,7 @@ teardown_file() { cancel_job "$JOB"; }
     echo "$output"
     ((status == 0))
     [[ $(jq -r .phase <<<"$output") == "done" ]]
-    jq -e '.proof.ranks == 3 and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
+    jq -e ".proof.ranks == ${#GUESTS[@]}"' and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
     verified "$JOB" "$(jq .line <<<"$output")"
 }
 
@@ -40,7 +40,7 @@ teardown_file() { cancel_job "$JOB"; }
     # The room that prepare asks for is there, and gone when the images flow.
     in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
     local asked=$!
-    wait_for 30 "images of a line" line_reaches commit
+    wait_for 30 "images of a line" line_reaches capture
     leave_room 4
     end_of_line "$asked"
     resize_checkpoints "$CHECKPOINTS_MIB"
@@ -70,7 +70,7 @@ teardown_file() { cancel_job "$JOB"; }
 leave_room() {
     local used attempts=20
     while ((attempts-- > 0)); do
-        used=$(in_host h1 df -m --output=used "$CHECKPOINTS" | tail -n 1)
+        used=$(in_lab df -m --output=used "$CHECKPOINTS" | tail -n 1)
         ! resize_checkpoints $((used + $1)) 2>"$BATS_TEST_TMPDIR/resize" || return 0
     done
     cat "$BATS_TEST_TMPDIR/resize"

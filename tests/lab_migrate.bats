@@ -64,14 +64,14 @@ no_node_is_down() { ! in_ctl sinfo -h -N -p guests -o %T | grep -q down; }
 }
 
 @test "a bridge or a coordinator that dies in mid-move leaves one copy, and the job is right" {
-    local job victim from to
+    local job victim from to guest=${GUESTS[-1]}
     job=$(start_job --grl-checkpoint "--iterations 60 --pause-us 20000")
     wait_ready "$job"
     for victim in source target coordinator; do
-        from=$(host_of g3)
-        to=$([[ $from == h4 ]] && echo h3 || echo h4)
-        in_ctl grlctl migrate g3 "$to" >"$BATS_TEST_TMPDIR/migrate" 2>&1 3>&- &
-        wait_for 20 "a move of g3" eval "grl status | jq -e '.hosts[].guests[] | select(.name == \"g3\" and .state == \"arriving\")'"
+        from=$(host_of "$guest")
+        to=$([[ $from == "${HOSTS[-1]}" ]] && echo "${HOSTS[-2]}" || echo "${HOSTS[-1]}")
+        in_ctl grlctl migrate "$guest" "$to" >"$BATS_TEST_TMPDIR/migrate" 2>&1 3>&- &
+        wait_for 20 "a move of $guest" eval "grl status | jq -e '.hosts[].guests[] | select(.name == \"$guest\" and .state == \"arriving\")'"
         case $victim in
             source) kill_bridge "$from" && start_bridge "$from" ;;
             target) kill_bridge "$to" && start_bridge "$to" ;;
@@ -79,8 +79,8 @@ no_node_is_down() { ! in_ctl sinfo -h -N -p guests -o %T | grep -q down; }
         esac
         wait || true
         echo "$victim: $(cat "$BATS_TEST_TMPDIR/migrate")"
-        wait_for 60 "one copy of g3 after the death of the $victim" one_copy g3
-        echo "$victim: it runs on $(host_of g3)"
+        wait_for 60 "one copy of $guest after the death of the $victim" one_copy "$guest"
+        echo "$victim: it runs on $(host_of "$guest")"
     done
     no_node_is_down
     right_result "$job"

@@ -71,10 +71,10 @@ bench_gate_times() {
     jq -c --arg name "$1" '[.benchmarks[] | select(.run_type == "iteration" and (.name | ascii_downcase | contains($name))) | .cpu_time]' "$2"
 }
 
-# A line's phases while a job communicates, against a bare collecting fence and QEMU's own stop-and-copy.
+# A line's phases while a job communicates, against a bare collecting fence and the VMM's own stop-and-copy.
 bench_line() {
     local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json i
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    vmm_bare_programs
     bench_up_guests
     say "bench: bare fences of ${#GUESTS[@]} ranks"
     fence=$(bench_fences "${#GUESTS[@]}" "${#GUESTS[@]}")
@@ -87,7 +87,7 @@ bench_line() {
     for ((i = 0; i < BENCH_ROUNDS; i++)); do in_ctl grlctl --json checkpoint "$job"; done | jq -c . >"$reports"
 
     say "bench: $BENCH_ROUNDS bare saves of the same guests"
-    bench_bare_saves >"$bare"
+    vmm_bare_saves >"$bare"
     in_ctl scancel "$job"
     bench_line_rows "$reports" "$bare" "$fence"
     down
@@ -115,20 +115,6 @@ bench_fences() {
     ! nodes_are_native || one_clock=1
     bench_output "$(bench_job "$1" "$2" /opt/grl/fence_bench 100 20000 "${3:-0}" "$one_clock")" |
         jq -cs 'map(.fence_us) | transpose | map(max / 1000)'
-}
-
-# A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
-bench_bare_saves() {
-    local guest host
-    local -a homes=() monitors=()
-    for guest in "${GUESTS[@]}"; do
-        host=$(guest_host "$guest")
-        homes+=("$host")
-        monitors+=("$LAB/$host/run/$guest.qmp")
-    done
-    for host in "${homes[@]}"; do kill_bridge "$host"; done
-    in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
-    for host in "${homes[@]}"; do start_bridge "$host"; done
 }
 
 bench_line_rows() {
@@ -257,7 +243,7 @@ bench_resume() {
 BENCH_STALLS=${GRL_LAB_BENCH_STALLS:-10}
 bench_stall() {
     local job drained bare i n=${#GUESTS[@]}
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save
+    vmm_bare_programs
     bench_up_guests
     job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((40 + 6 * BENCH_STALLS)) 1000000)
     wait_ready "$job"
@@ -265,33 +251,34 @@ bench_stall() {
     drained=$(bench_output "$job" | jq -cs 'map(.resume_us) | transpose | map(max / 1000)')
     job=$(bench_job "$n" "$n" /opt/grl/resume_bench $((30 + 3 * BENCH_STALLS)) 20000)
     wait_ready "$job"
-    BENCH_ROUNDS=$BENCH_STALLS bench_bare_saves >/dev/null
+    BENCH_ROUNDS=$BENCH_STALLS vmm_bare_saves >/dev/null
     bare=$(bench_output "$job" | jq -cs --argjson n "$BENCH_STALLS" \
         'map(.long_us | sort | reverse | .[:$n]) | transpose | map(map(values) | max / 1000)')
     bench_row "stall: after a capture" ms null "$drained" "$bare"
     down
 }
 
-# A guest to and fro between two hosts, by us and by QEMU alone with its own settings: how long the network misses it. Then a
-# host with all guests is emptied. What a guest has above 256 MiB is mostly filled with what does not compress.
+# A guest to and fro between two hosts, by us and by the VMM alone with its own settings: how long the network misses it. Then a
+# host with all guests is emptied. What a guest has above the usual is mostly filled with what does not compress.
 BENCH_MOVES=${GRL_LAB_BENCH_MOVES:-10}
 BENCH_EVACUATIONS=${GRL_LAB_BENCH_EVACUATIONS:-3}
-read -r -a BENCH_GUESTS_MIB <<<"${GRL_LAB_BENCH_GUESTS_MIB:-256 1024}"
+read -r -a BENCH_GUESTS_MIB <<<"${GRL_LAB_BENCH_GUESTS_MIB:-$VMM_BENCH_GUESTS_MIB}"
 
 bench_migrate() {
     local load mib
-    ENCRYPT_MOVES=false # as QEMU alone
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bare_migrate tests/heartbeat
+    ENCRYPT_MOVES=false # as the VMM alone
+    vmm_bare_programs
+    build_step "$LAB/build.log" make -C "$BUILD" tests/heartbeat
     for mib in "${BENCH_GUESTS_MIB[@]}"; do
         GUEST_MIB=$mib
-        BENCH_MOVE_S=$((6 + (mib - 256) / 64)) # a move and some time before and after it
+        BENCH_MOVE_S=$((VMM_MOVE_S + (mib - VMM_GUEST_MIB) / 64)) # a move and some time before and after it
         bench_up_guests
-        ((mib <= 256)) || guest_sh g1 "head -c $(((mib - 256) * 3 / 4))M /dev/urandom >/run/filled"
+        ((mib <= VMM_GUEST_MIB)) || guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) * 3 / 4))M /dev/urandom >/run/filled"
         bench_migrate_rows "idle, $mib MiB"
         load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
         wait_ready "$load"
         bench_migrate_rows "communicating, $mib MiB"
-        ((mib > 256)) || bench_evacuation
+        ((mib > VMM_GUEST_MIB)) || bench_evacuation
         cancel_job "$load"
         down
     done
@@ -299,9 +286,9 @@ bench_migrate() {
 
 bench_migrate_rows() {
     local ours bare phase
-    say "bench: $BENCH_MOVES moves of g1, then as many by QEMU alone ($1)"
+    say "bench: $BENCH_MOVES moves of g1, then as many by $VMM_ALONE alone ($1)"
     ours=$(bench_moves bench_our_move)
-    bare=$(bench_moves bench_bare_move)
+    bare=$(bench_moves vmm_bare_move)
     bench_row "migrate: downtime, $1" ms 1.2 "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
     bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
     bench_row "migrate: bytes, $1" MiB null "$(jq -cs 'map(.bytes / 1048576)' <<<"$ours")" \
@@ -311,24 +298,18 @@ bench_migrate_rows() {
     done
 }
 
-# All guests of the last host go, in one go: by us beside a job that communicates, and by QEMU alone.
+# All guests of the last host go, in one go: by us beside a job that communicates, and by the VMM alone.
 bench_evacuation() {
-    local i guest began host=h4 ours='' bare=''
+    local i began host=${HOSTS[-1]} ours='' bare=''
+    declare -F vmm_bare_evacuation >/dev/null || return 0
     for ((i = 0; i < BENCH_EVACUATIONS; i++)); do
         bench_gather "$host"
         began=$(now_ms)
-        grl evacuate "$host" >"$LAB/log/evacuate.json"
+        grl evacuate "$host" >/dev/null
         ours+="$(($(now_ms) - began)) "
         grl reopen "$host" >/dev/null
         bench_gather "$host"
-        for guest in "${HOSTS[@]}"; do kill_bridge "$guest"; done
-        began=$(now_ms)
-        for guest in "${GUESTS[@]}"; do
-            in_host "h${guest#g}" "$BUILD/tests/bare_migrate" "$guest" "$LAB/$host/run" "$LAB/h${guest#g}/run" >/dev/null &
-        done
-        wait
-        bare+="$(($(now_ms) - began)) "
-        for guest in "${HOSTS[@]}"; do start_bridge "$guest"; done
+        bare+="$(vmm_bare_evacuation "$host") "
     done
     bench_row "migrate: ${#GUESTS[@]} guests off a host" ms null "$(jq -cs . <<<"$ours")" "$(jq -cs . <<<"$bare")"
 }
@@ -346,7 +327,7 @@ bench_moves() {
     local i from to beats=$LAB/log/heartbeat.json
     for ((i = 0; i < BENCH_MOVES; i++)); do
         from=$(guest_host g1)
-        to=$([[ $from == h4 ]] && echo h1 || echo h4)
+        to=$([[ $from == "${HOSTS[-1]}" ]] && echo h1 || echo "${HOSTS[-1]}")
         in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
         sleep 1
         "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
@@ -356,12 +337,6 @@ bench_moves() {
 }
 
 bench_our_move() { grl migrate g1 "$2" | jq '{total_ms, bytes: .sent_bytes, phases: .line.phases}'; }
-
-bench_bare_move() {
-    kill_bridge "$1" && kill_bridge "$2"
-    in_host "$2" "$BUILD/tests/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
-    start_bridge "$1" && start_bridge "$2"
-}
 
 read -r -a BENCH_SHAPES <<<"${GRL_LAB_BENCH_SHAPES:-1:2 2:4 3:8 3:16 3:32}" # nodes:ranks
 

@@ -9,8 +9,7 @@ BUILD=$LAB/build
 STAGE=$LAB/stage
 LIBDIR=/usr/lib/x86_64-linux-gnu
 
-HOSTS=(h1 h2 h3 h4)
-GUESTS=(g1 g2 g3)
+VMM=${GRL_LAB_VMM:-qemu} # of the hosts; vmm_qemu.sh and vmm_xen.sh tell what differs
 MANAGEMENT=10.80.0    # hosts and control
 CLUSTER=10.77.0       # guests and control
 COORDINATOR=$CLUSTER.1:7410
@@ -38,9 +37,9 @@ number_of() { echo "${1#?}"; }
 management_address() { echo "$MANAGEMENT.1$(number_of "$1")"; }
 cluster_address() { echo "$CLUSTER.1$(number_of "$1")"; }
 
-# wait_for DEADLINE_S DESCRIPTION CMD...: until CMD succeeds; 1 and a message when it has not by then.
+# wait_for DEADLINE_S DESCRIPTION CMD...: until CMD succeeds; 1 and a message when it has not by then. A VMM may take longer.
 wait_for() {
-    local seconds=$1 what=$2 end
+    local seconds=$(($1 * ${VMM_PATIENCE:-1})) what=$2 end
     shift 2
     end=$(($(now_ms) + seconds * 1000))
     until "$@"; do
@@ -50,6 +49,19 @@ wait_for() {
         fi
         sleep 0.05
     done
+}
+
+# together FUNCTION NAME...: with each name, all at the same time; fails when one has failed, after all have ended.
+together() {
+    local function=$1 name failed=0
+    local -a asked=()
+    shift
+    for name; do
+        "$function" "$name" &
+        asked+=($!)
+    done
+    for name in "${asked[@]}"; do wait "$name" || failed=1; done
+    return "$failed"
 }
 
 # A process record is one line: pid, start time and boot id. The pid alone may have been given to another process.

@@ -30,6 +30,7 @@ coordinator_conf() {
 	fence_program = "$LAB/etc/fence"
 	move_limit_mib_s = ${GRL_LAB_MOVE_LIMIT_MIB_S:-0}
 	encrypt_moves = ${ENCRYPT_MOVES:-true}
+	$(vmm_coordinator)
 	E
 }
 
@@ -37,7 +38,7 @@ coordinator_conf() {
 fence_program() {
     cat <<-E
 	#!/bin/sh
-	exec env GRL_LAB_INSIDE=1 GRL_LAB_DIR="$LAB" "$SOURCE/tests/lab" fence "\$1"
+	exec env GRL_LAB_INSIDE=1 GRL_LAB_VMM=$VMM GRL_LAB_DIR="$LAB" "$SOURCE/tests/lab" fence "\$1"
 	E
 }
 
@@ -50,6 +51,9 @@ start_coordinator() {
 }
 
 kill_coordinator() { kill_daemon ctl grl-coordinator; }
+
+# Has the coordinator noticed? A machine that is switched off says nothing at its end.
+host_is_missed() { grl status | jq -e ".hosts[] | select(.host == \"$1\") | .connected | not" >/dev/null; }
 
 # May a line of the job be taken now?
 job_ready() { [[ $(grl status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # A job survives the death of the host of one of its guests; what that cost.
 
-DEMO_EVERY_S=5
+DEMO_EVERY_S=${DEMO_EVERY_S:-5}
 DEMO_LOG_PORT=7500
 # The pause leaves time for lines and a death where guests are fast.
-DEMO_PROGRAM="/opt/grl/pgas_demo --iterations 60 --pause-us 150000"
+DEMO_PROGRAM="/opt/grl/pgas_demo --iterations ${DEMO_ITERATIONS:-60} --pause-us ${DEMO_PAUSE_US:-150000}"
 
 demo() {
     local plain job reference line restore
@@ -25,6 +25,7 @@ demo() {
 
     demo_step "h2 dies, and g2 with it, at iteration $(demo_iteration)"
     kill_host h2
+    wait_for 60 "word that h2 is gone" host_is_missed h2
     restore=$(grl restore "$job")
     demo_wait "$job"
 

@@ -13,9 +13,18 @@ open_checkpoints() {
 # resize_checkpoints MIB: on all hosts at once.
 resize_checkpoints() { in_lab mount -o "remount,size=$1m" "$CHECKPOINTS"; }
 
-power_on_host() {
-    host_network "$1"
-    open_space "$1" --pid --fork
+# Switched on all at once, they boot beside each other.
+power_on_hosts() {
+    local host
+    for host; do
+        host_network "$host"
+        switch_on_host "$host"
+    done
+    together start_host "$@"
+}
+
+start_host() {
+    host_serves "$1"
     start_munged "$1" hosts munge.socket.2
     start_bridge "$1"
 }
@@ -27,25 +36,23 @@ bridge_conf() {
 	host = "$1"
 	coordinator = "$COORDINATOR_HOSTS"
 	munge_socket = "/run/munge/munge.socket.2"
-	driver = "qemu"
 	guest_dir = "$LAB/guests"
 	image_dir = "$CHECKPOINTS"
-	run_dir = "$LAB/$1/run"
-	memory_mib = ${HOST_MIB:-$((4 * GUEST_MIB))}
+	$(vmm_bridge "$1")
 	E
 }
 
 start_bridge() {
     mkdir -p "$LAB/$1/run" "$LAB/etc"
     bridge_conf "$1" >"$LAB/etc/$1.toml"
-    start_ready_daemon "$1" grl-bridge "$STAGE/usr/sbin/grl-bridge" --config "$LAB/etc/$1.toml"
+    start_ready_daemon "$1" grl-bridge "$VMM_GRL_BRIDGE" --config "$LAB/etc/$1.toml"
 }
 
 kill_bridge() { kill_daemon "$1" grl-bridge; }
 
 host_is_on() { in_lab "$LAB_D/process" alive "$LAB/$1/space.pid"; }
 
-# kill_host HOST: ends its bridge, its QEMUs and all else that it runs, and returns when they are gone.
+# kill_host HOST: ends its bridge, its guests and all else that it runs, and returns when they are gone.
 kill_host() { in_lab "$LAB_D/process" kill "$LAB/$1/space.pid"; }
 
 # revive_host HOST: powers a killed host on again, with nothing left of what it ran.
@@ -53,7 +60,7 @@ revive_host() {
     ! host_is_on "$1" || die "revive_host: $1 is on"
     drop_host_network "$1"
     rm -rf "${LAB:?}/$1"
-    power_on_host "$1"
+    power_on_hosts "$1"
 }
 
 # What the coordinator asks for before it restores a host's guests elsewhere.

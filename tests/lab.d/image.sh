@@ -8,7 +8,7 @@ IMAGE_COMMANDS=(
     /usr/sbin/{munged,slurmd,slurmstepd}
 )
 # Initramfs: what leads to the root disk. Network and root disk are there before slurmd starts.
-IMAGE_MODULES=(virtio_pci virtio_blk virtio_net crc32c_generic crc32c-intel ext4 overlay)
+IMAGE_MODULES=(crc32c_generic crc32c-intel ext4 overlay)
 
 image() {
     build
@@ -33,10 +33,11 @@ image_from_stage() {
         cargo_load "$IMAGE/root"
         image_grl
         image_disk
-        initramfs "$IMAGE/initrd.cpio" "$LAB_D/guest/initramfs-init" "${IMAGE_MODULES[@]}"
+        initramfs "$IMAGE/initrd.cpio" "$LAB_D/guest/initramfs-init" "${VMM_MODULES[@]}" "${IMAGE_MODULES[@]}"
         echo "$stamp" >"$IMAGE/stamp"
     fi
     guest_definitions
+    vmm_prepare
 }
 
 image_stamp() { { image_base_stamp; image_grl_stamp; cargo_stamp; } | sha256sum; }
@@ -55,6 +56,7 @@ image_base_stamp() {
         dpkg-query -W
         ls "$KERNEL/debs"
         slurm_conf
+        echo "$VMM"
         cat "$LAB_D"/{image,cargo,accounts,kernel}.sh "$LAB_D"/guest/* "$LAB_D/inittab" "$LAB/keys/cluster"
     } | sha256sum
 }

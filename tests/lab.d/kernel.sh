@@ -51,18 +51,25 @@ kernel_modules() {
 
 # initramfs OUT INIT [MODULE...]: busybox, /init, and the modules with a list of them in order.
 initramfs() {
-    local out=$1 init=$2 tree=$LAB/image/initramfs module
+    local out=$1 init=$2 tree=$LAB/image/initramfs
     shift 2
     rm -rf "$tree"
     mkdir -p "$tree"/{bin,dev,proc,sys,modules,lower,upper,root}
     cp "$KERNEL/tree/bin/busybox" "$tree/bin/busybox"
     install -m 755 "$init" "$tree/init"
-    : >"$tree/modules/list"
-    for module in $(kernel_modules "$@"); do
-        cp "$module" "$tree/modules/"
-        basename "$module" >>"$tree/modules/list"
-    done
+    initramfs_modules "$tree/modules" "$@"
     (cd "$tree" && find . | cpio -o -H newc --quiet) >"$out"
+}
+
+# initramfs_modules DIRECTORY [MODULE...]
+initramfs_modules() {
+    local directory=$1 module
+    shift
+    : >"$directory/list"
+    for module in $(kernel_modules "$@"); do
+        cp "$module" "$directory/"
+        basename "$module" >>"$directory/list"
+    done
 }
 
 # Prints kvm or tcg. That /dev/kvm opens says little: only a kernel that ran to its userland proves it.

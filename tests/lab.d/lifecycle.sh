@@ -14,9 +14,8 @@ up() {
     open_control
     open_checkpoints
     start_coordinator
-    local host
-    for host in "${HOSTS[@]}"; do power_on_host "$host"; done
-    say "up: guests (accelerator: $(accelerator))"
+    power_on_hosts "${HOSTS[@]}"
+    say "up: guests ($VMM, accelerator: $(vmm_accelerator))"
     start_guests
     lab_stamp >"$LAB/ctl/stamp"
     say "up: ${GUESTS[*]} idle after $((($(now_ms) - began) / 1000)) s"
@@ -42,7 +41,7 @@ down() {
 # Logs and state of the last time are kept until the next.
 forget() {
     local name
-    for name in log etc ctl "${HOSTS[@]}" "${GUESTS[@]}"; do rm -rf "${LAB:?}/$name"; done
+    for name in log etc ctl h{1..4} g{1..3}; do rm -rf "${LAB:?}/$name"; done
 }
 
 status() {
@@ -79,7 +78,7 @@ shell() {
     esac
     case " ctl ${HOSTS[*]} " in
         *" $name "*)
-            if (($#)); then in_space "$name" "$@"; else in_space "$name" bash -i; fi
+            if (($#)); then in_machine "$name" "$@"; else machine_login "$name"; fi
             ;;
         *) die "shell: no machine '$name' (machines: ${GUESTS[*]} ctl ${HOSTS[*]})" ;;
     esac

@@ -33,21 +33,6 @@ ctl_network() {
 	E
 }
 
-# A host has no address in the guests' network: it only bridges.
-host_network() {
-    in_lab ip netns add "grl-$1"
-    plug "$1" mgmt0 management
-    plug "$1" cluster0 cluster
-    in_lab ip -n "grl-$1" -batch - <<-E
-	link set lo up
-	addr add $(management_address "$1")/24 dev mgmt0
-	link set mgmt0 up
-	link add br-cluster type bridge stp_state 0 forward_delay 0
-	link set br-cluster up
-	link set cluster0 master br-cluster up
-	E
-}
-
 # The cables go first: a namespace takes its time to end, and their names are wanted again.
 drop_host_network() {
     in_lab ip -n grl-sw link del "$1-management"

@@ -51,9 +51,10 @@ in_space() {
         env PATH="$STAGE/usr/bin:$STAGE/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
 
-# in_ctl CMD..., in_host HOST CMD...: as root there; the working directory is /.
+# in_ctl CMD..., in_host HOST CMD... (the VMM's), in_machine ctl|HOST CMD...: as root there.
 in_ctl() { in_space ctl GRL_COORDINATOR="$COORDINATOR" "$@"; }
-in_host() { in_space "$@"; }
+in_machine() { if is_host "$1"; then in_host "$@"; else in_space "$@"; fi; }
+is_host() { [[ " ${HOSTS[*]} " == *" $1 "* ]]; }
 
 # as_user CMD...: on the control host as the ordinary user, with an environment of its own.
 as_user() {
