@@ -71,7 +71,11 @@ void RestoreRun::enter() {
     const RestoreStateRow& row = restore_state_row(machine_.state());
     report_.stage = name_of(row.state);
     if (row.limit) {
-        const Milliseconds limit(parts_.config.deadlines.*row.limit);
+        Milliseconds limit(parts_.config.deadlines.*row.limit);
+        // The program's time begins when a host is known to be lost.
+        if (row.state == RestoreState::fence) {
+            limit += 3 * Milliseconds(parts_.config.deadlines.bridge_lost_ms);
+        }
         deadline_.expires_after(limit);
         deadline_.async_wait(
             [weak = weak_from_this(), epoch = epoch_, limit](const boost::system::error_code& ec) {

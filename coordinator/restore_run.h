@@ -62,6 +62,7 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
 
     void check_job(const JobFacts& facts);
     void again(std::function<void()> look);  // soon, in the same stage
+    void fence_lost();
     void fence_hosts();
     void destroy_all();
     std::set<std::string> lost_hosts(HostCondition condition) const;

@@ -119,11 +119,28 @@ void RestoreRun::check_job(const JobFacts& facts) {
     fire(RestoreEvent::ok);
 }
 
+// A host that has died without a word still counts as connected. So all are asked for a sign of
+// life first; who does not give one is away when hosts.h says so.
+void RestoreRun::fence() {
+    for (const Host* host : parts_.hosts.connected()) {
+        awaited_.insert(host->name);
+        host->channel->request_raw(
+            Heartbeat::kType, {}, 3 * Milliseconds(parts_.config.deadlines.bridge_lost_ms),
+            [self = shared_from_this(), epoch = epoch_,
+             name = host->name](const Result<json::object>&) {
+                if (self->epoch_ != epoch) return;
+                self->awaited_.erase(name);
+                if (self->awaited_.empty()) self->fence_lost();
+            });
+    }
+    if (awaited_.empty()) fence_lost();
+}
+
 // A host that is away may come back any moment; only one that is lost is turned off. Whether there
 // is room without it is asked before anything is turned off.
-void RestoreRun::fence() {
+void RestoreRun::fence_lost() {
     if (!lost_hosts(HostCondition::away).empty()) {
-        return again([this] { fence(); });
+        return again([this] { fence_lost(); });
     }
     if (auto plan = place_guests(needs(), room(), manifest_.driver); !plan) {
         return refuse(plan.error().why);

@@ -196,6 +196,21 @@ TEST_F(CoordinatorRestore, ARestartedCoordinatorStillFencesTheHost) {
     EXPECT_TRUE(std::filesystem::exists(w.dir + "/fence.ran"));
 }
 
+TEST_F(CoordinatorRestore, AHostThatDiedWithoutAWordIsFencedBeforeAnythingIsDestroyed) {
+    with_fence("echo $1 >> $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    for (const char* type : {Heartbeat::kType, DestroyGuests::kType}) {
+        w.bridge("h2").mute.insert(type);
+    }
+    w.master("g2").die();
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_TRUE(runs("g2", "h4"));
+    EXPECT_EQ(w.count("h2 destroy_guests"), 0);
+    EXPECT_TRUE(std::filesystem::exists(w.dir + "/fence.ran"));
+}
+
 TEST_F(CoordinatorRestore, GenerationsCount) {
     w.ready();
     ASSERT_TRUE(w.line());
