@@ -271,9 +271,20 @@ void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
     if (here.empty()) {
         return asker->error(fail(what, "", "it runs on no connected host", ErrorKind::not_found));
     }
-    here.front()->channel->request<Done>(
-        DestroyGuests{{question->guest}}, Milliseconds(parts_.config.deadlines.fence_ms),
-        [asker](const Result<Done>& done) { asker->result(done); });
+    // A move that was broken off may have left something of it on two.
+    struct Round {
+        std::size_t left;
+        Result<Done> outcome = Done{};
+    };
+    auto round = std::make_shared<Round>(Round{here.size()});
+    for (const Host* host : here) {
+        host->channel->request<Done>(DestroyGuests{{question->guest}},
+                                     Milliseconds(parts_.config.deadlines.fence_ms),
+                                     [asker, round](const Result<Done>& done) {
+                                         if (!done) round->outcome = done;
+                                         if (--round->left == 0) asker->result(round->outcome);
+                                     });
+    }
 }
 
 // ---- moves ----

@@ -78,7 +78,9 @@ void Moves::move(const std::string& guest, const std::string& host, const std::s
 
 void Moves::stop() {
     stopping_ = true;
-    waiting_.clear();
+    for (const Ask& ask : std::exchange(waiting_, {})) {
+        ask.watcher.done(refusal(ask.guest, "the coordinator ends; ask again when it is back"));
+    }
 }
 
 void Moves::next() {

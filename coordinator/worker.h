@@ -28,10 +28,10 @@ class Worker {
         boost::asio::post(thread_, [&io = io_, work = std::move(work), then = std::move(then),
                                     here = std::weak_ptr(here_),
                                     busy = boost::asio::make_work_guard(io_)]() mutable {
-            boost::asio::post(io, [then = std::move(then), here = std::move(here),
-                                   result = work()]() mutable {
-                if (!here.expired()) then(std::move(result));
-            });
+            boost::asio::post(
+                io, [then = std::move(then), here = std::move(here), result = work()]() mutable {
+                    if (!here.expired()) then(std::move(result));
+                });
         });
     }
 

@@ -178,6 +178,43 @@ TEST_F(CoordinatorMoves, ARestoreFencesTheHostThatAGuestWasGivenTo) {
     EXPECT_NE(report.error().text().find("h4"), std::string::npos) << report.error().text();
 }
 
+TEST_F(CoordinatorMoves, AStopRemovesWhatIsLeftOfAGuestOnBothHosts) {
+    w.bridge("h1").add("g2", GuestState::arrived);
+    w.bridge("h2").add("g2", GuestState::moved);
+    for (const char* h : {"h1", "h2"}) w.bridge(h).connect();
+    w.settle(50);
+    ASSERT_EQ(w.count("h1 resume_guests") + w.count("h2 resume_guests"), 0);
+    w.bridge("h1").refuse[DestroyGuests::kType] = fail("destroying guest g2", "", "not now");
+    auto stopped = w.ask(0, "stop", {{"guest", "g2"}});
+    ASSERT_FALSE(stopped);
+    EXPECT_NE(stopped.error().text().find("not now"), std::string::npos);
+    w.bridge("h1").refuse.clear();
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}}));
+    for (const char* h : {"h1", "h2"}) EXPECT_TRUE(w.bridge(h).has("g2", GuestState::absent)) << h;
+}
+
+TEST_F(CoordinatorMoves, WhoWaitsForAMoveIsToldThatTheCoordinatorEnds) {
+    w.config.coordinator.moves_at_once = 1;
+    w.stop();
+    w.start();
+    w.ready();
+    w.bridge("h1").mute.insert(SendGuest::kType);
+    std::map<std::string, std::string> why;
+    for (const char* g : {"g1", "g2"}) {
+        w.coordinator->moves().move(g, "h4", "test", {{}, [&why, g](Result<MoveReport> r) {
+                                                          why[g] =
+                                                              r ? r->line.reason : r.error().text();
+                                                      }});
+    }
+    ASSERT_TRUE(w.until([&] { return w.count("h1 send_guest") == 1; }));
+    bool ended = false;
+    w.coordinator->stop([&] { ended = true; });
+    ASSERT_TRUE(w.until([&] { return ended; }));
+    EXPECT_NE(why["g1"].find("the coordinator"), std::string::npos) << why["g1"];
+    EXPECT_NE(why["g2"].find("ask again when it is back"), std::string::npos) << why["g2"];
+    EXPECT_TRUE(w.bridge("h1").has("g1", GuestState::running));
+}
+
 TEST_F(CoordinatorMoves, AHostThatStillHasAGuestIsNotCalledEmpty) {
     w.ready();
     for (GuestInfo& g : w.bridge("h2").inventory.guests) {
