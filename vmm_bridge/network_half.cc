@@ -8,6 +8,7 @@
 #include "grl/channel.h"
 #include "grl/handshake.h"
 #include "grl/log.h"
+#include "vmm_bridge/confinement.h"
 #include "vmm_bridge/link.h"
 #include "vmm_bridge/privileges.h"
 #include "vmm_bridge/relay.h"
@@ -116,9 +117,9 @@ class NetworkHalf {
         if (!ask) return asker->error(ask.error());
         opener_.open(ask->token, ask->address, ask->encrypted,
                      [this, body, asker](Result<Done> opened) {
-            if (!opened) return asker->error(opened.error());
-            relay(SendGuest::kType, body, asker);
-        });
+                         if (!opened) return asker->error(opened.error());
+                         relay(SendGuest::kType, body, asker);
+                     });
     }
 
     void on_event(const std::string& type, const json::object& body) {
@@ -162,6 +163,7 @@ int run_network_half(const BridgeConfig& config, Fd peer, Fd streams) {
         ready = server.error();
     } else {
         ready = drop_privileges(config.bridge.user);
+        if (ready) ready = confine_network_half();
     }
     if (!ready) {
         log_error(ready.error().text());

@@ -6,15 +6,16 @@
 #include <sys/stat.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <sstream>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <csignal>
+#include <sstream>
 
 #include "grl/channel.h"
 #include "grl/log.h"
 #include "vmm_bridge/bridge.h"
+#include "vmm_bridge/confinement.h"
 #include "vmm_bridge/drivers.h"
 #include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/link.h"
@@ -142,6 +143,11 @@ int run_privileged_half(const BridgeConfig& config, Fd peer, Fd streams, StreamK
     Result<Fd> lock = lock_run_dir(config.bridge.run_dir);
     if (!lock) {
         log_error(lock.error().text());
+        return 1;
+    }
+    Result<void> confined = confine_privileged_half();
+    if (!confined) {
+        log_error(confined.error().text());
         return 1;
     }
     asio::io_context io(1);

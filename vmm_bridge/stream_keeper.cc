@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "grl/log.h"
+#include "vmm_bridge/confinement.h"
 #include "vmm_bridge/fd_passing.h"
 #include "vmm_bridge/privileges.h"
 
@@ -59,6 +60,7 @@ void drain(std::vector<Fd>& streams) {
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     Result<void> dropped = drop_privileges(user);
+    if (dropped) dropped = confine_stream_keeper();
     if (!dropped) log_warning("the stream keeper: " + dropped.error().text());
     std::vector<Fd> streams;
     hold(control.get(), streams);
