@@ -408,6 +408,14 @@ TEST_F(BridgeTest, GuestsDestroyedInTheMidstOfARestoreAreGone) {
     EXPECT_TRUE(driver->guests.empty());
 }
 
+TEST_F(BridgeTest, AnImageThatIsNotOnTheSharedStorageIsNoLine) {
+    take_line(1);
+    std::filesystem::remove(line_path(1) + "/g2.img");
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", manifest(1)}})));
+    EXPECT_NE(last_error.find("the same storage on all hosts"), std::string::npos) << last_error;
+    EXPECT_FALSE(ask("verify_line", of_line(1)));
+}
+
 TEST_F(BridgeTest, AGuestWhoseDefinitionChangedIsNotRestored) {
     take_line(1);
     commit(1);

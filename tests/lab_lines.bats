@@ -22,6 +22,17 @@ teardown_file() { cancel_job "$JOB"; }
     verified "$JOB" "$(jq .line <<<"$output")"
 }
 
+# Who is root, with which capabilities, without new privileges, under a filter: the fields of status in their order.
+@test "a bridge's processes have the rights that they need" {
+    # shellcheck disable=SC2016
+    run in_host h1 sh -c 'for p in $(pidof grl-bridge); do
+        awk "/^(Uid|CapEff|NoNewPrivs|Seccomp):/ { printf \"%s \", \$2 } END { print \"\" }" "/proc/$p/status"; done'
+    echo "$output"
+    ((status == 0 && ${#lines[@]} == 3))
+    (($(grep -c '^0 [0-9a-f]* 1 2 $' <<<"$output") == 1))
+    (($(grep -c '^[1-9][0-9]* 0000000000000000 1 2 $' <<<"$output") == 2))
+}
+
 @test "a full checkpoint directory aborts the line and leaves the earlier one good" {
     local before
     before=$(committed "$JOB" | tail -n 1)

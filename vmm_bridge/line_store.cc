@@ -135,6 +135,12 @@ Result<void> LineStore::commit(LineId id, const Manifest& manifest) const {
     for (const auto& guest : manifest.guests) {
         const std::string image = path + "/" + guest.image;
         Result<ImageReader> reader = ImageReader::open(image);
+        if (!reader && reader.error().kind == ErrorKind::not_found) {
+            return fail("committing a line", image,
+                        "its host has written it, and it is not here: " + directory_ +
+                            " must be the same storage on all hosts, and mounted",
+                        ErrorKind::not_found);
+        }
         if (!reader) return reader.error();
         if (reader->stored_bytes() != guest.stored_bytes) {
             return fail("committing a line", image,

@@ -35,7 +35,7 @@ T_RANKS='' T_NODES='' T_EVERY=200 T_LINES='' T_ROLLBACK='' T_MIGRATE='' T_RUNS=1
 T_IGNORE=() T_ONLY=() T_COMPARE=() T_WITH=() T_ENV=() T_COMMAND=()
 
 torture() {
-    local case failed=0
+    local case failed=0 was_up=''
     torture_options "$@"
     [[ -n $T_LIST || ${#T_COMMAND[@]} -gt 0 ]] || { torture_usage >&2; exit 64; }
     rm -rf "$TORTURE"
@@ -43,13 +43,15 @@ torture() {
     [[ -n $T_STDIN || ! -f /dev/stdin ]] || { cat >"$TORTURE/stdin" && T_STDIN=$TORTURE/stdin; }
     build
     torture_cases
+    ! lab_is_up || was_up=yes
     up_unless_ready
     torture_head
     for case in "$TORTURE"/*/case; do
         # shellcheck source=/dev/null
         (source "$case" && torture_program "${case%/case}") </dev/null || failed=1
     done
-    say "torture: outputs and reports are in $TORTURE; the lab stays up (tests/lab down)"
+    [[ -n $was_up ]] || down
+    say "torture: outputs and reports are in $TORTURE"
     ((failed == 0))
 }
 
