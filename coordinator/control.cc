@@ -267,9 +267,20 @@ void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
     if (!question) return;
     const std::string what = "stopping guest " + question->guest;
     if (peer.uid != 0) return asker->error(denied(what, "only root may"));
-    const auto here = parts_.hosts.hosts_of(question->guest);
+    auto here = parts_.hosts.hosts_of(question->guest);
+    if (!question->host.empty()) {
+        std::erase_if(here, [&](const Host* host) { return host->name != question->host; });
+    } else if (const auto homes = parts_.hosts.homes_of(question->guest); homes.size() > 1) {
+        return asker->error(fail(what, "",
+                                 "it is on " + homes[0]->name + " and on " + homes[1]->name +
+                                     ": say on which it is to be stopped",
+                                 ErrorKind::refused));
+    }
     if (here.empty()) {
-        return asker->error(fail(what, "", "it runs on no connected host", ErrorKind::not_found));
+        return asker->error(fail(what, "",
+                                 question->host.empty() ? "it runs on no connected host"
+                                                        : "it is not on " + question->host,
+                                 ErrorKind::not_found));
     }
     // A move that was broken off may have left something of it on two.
     struct Round {

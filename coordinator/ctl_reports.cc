@@ -163,7 +163,9 @@ std::string held_text(const HeldJob& held) {
     if (!guests.empty() &&
         std::all_of(guests.begin(), guests.end(), [](const GuestReport& g) { return g.durable; })) {
         text += "Line " + job + "/" + std::to_string(held.report.line) +
-                " is committed: its hosts may be powered off; then: grlctl restore " + job + "\n";
+                " is committed. To power its hosts off, stop its guests (grlctl stop GUEST); then: "
+                "grlctl restore " +
+                job + "\n";
     }
     text += "It goes on by itself in " + std::to_string(held.limit_s) + " s";
     if (held.slurmd_timeout_s != 0) {

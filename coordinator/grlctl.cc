@@ -203,7 +203,7 @@ Result<int> start_guest(const Words& w) {
 }
 
 Result<int> stop_guest(const Words& w) {
-    return answer<Done>(w, StopQuery{w.given[0]},
+    return answer<Done>(w, StopQuery{w.given[0], w.given.size() > 1 ? w.given[1] : ""},
                         [&](const Done&) { return "guest " + w.given[0] + " is stopped\n"; });
 }
 
@@ -260,7 +260,7 @@ constexpr Verb kVerbs[] = {
     {"reopen", "HOST", 1, 1, reopen, "let guests come to a host again"},
     {"history", "[COUNT]", 0, 1, history, "moves of guests, the latest last"},
     {"start", "GUEST HOST", 2, 2, start_guest, "start a guest"},
-    {"stop", "GUEST", 1, 1, stop_guest, "stop a guest at once; what runs in it is lost"},
+    {"stop", "GUEST [HOST]", 1, 2, stop_guest, "stop a guest at once; what runs in it is lost"},
 };
 
 std::string usage(const options::options_description& known) {

@@ -213,7 +213,7 @@ Result<const Host*> Hosts::home_of(const std::string& guest) const {
     const auto here = homes_of(guest);
     if (here.size() > 1) {
         return no("guest " + guest + " is on " + here[0]->name + " and on " + here[1]->name +
-                  ": stop one");
+                  ": grlctl stop " + guest + " HOST stops one");
     }
     if (here.empty()) {
         for (const auto& [name, host] : hosts_) {

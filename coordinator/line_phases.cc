@@ -79,9 +79,15 @@ void LineRun::capture() {
     if (order_.hosts.empty()) fire(when_all_);
 }
 
-// Guests stand still, and so does all that their masters could be told.
+// Guests stand still, and so does all that their masters could be told. One that is over already
+// answers whoever asked for it by its end.
 void LineRun::hold() {
     line_stands_ = keeps_hold();
+    if (!lost_.empty()) return part(lost_);
+    for (const LineHost& h : order_.hosts) {
+        if (line_stands_ && !h.channel->is_open()) return part("host " + h.name + " is lost");
+    }
+    if (leaving_) return fire(LineEvent::let_go);
     if (hooks_.held) {
         const auto left = std::chrono::ceil<std::chrono::seconds>(hold_left());
         const auto limit_s =
@@ -89,11 +95,6 @@ void LineRun::hold() {
         hooks_.held({record_.report(), limit_s, order_.slurmd_timeout_s},
                     line_stands_ ? &manifest_ : nullptr);
     }
-    if (!lost_.empty()) return part(lost_);
-    for (const LineHost& h : order_.hosts) {
-        if (line_stands_ && !h.channel->is_open()) return part("host " + h.name + " is lost");
-    }
-    if (leaving_) return fire(LineEvent::let_go);
     const Milliseconds quarter = std::chrono::seconds(order_.hold_s) / 4;
     hold_ends(std::max(hold_left() - quarter, Milliseconds(0)), false);
 }

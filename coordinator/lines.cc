@@ -100,6 +100,11 @@ void Lines::hold(const HoldJob& ask, Watcher<HeldJob> watcher) {
 void Lines::let_go(std::uint32_t id, Watcher<LineReport> watcher) {
     const auto run = of(id);
     const bool held = run && run->kind() == LineKind::hold;
+    if (const std::string& why = jobs_[id].held_off; !why.empty()) {
+        return watcher.done(
+            fail("letting job " + std::to_string(id) + " go", "", why, ErrorKind::refused));
+    }
+    if (!run && jobs_[id].parted) return free_parted(id, std::move(watcher));
     if (!held) {
         return watcher.done(fail("letting job " + std::to_string(id) + " go", "", "it is not held",
                                  ErrorKind::not_found));
@@ -109,7 +114,41 @@ void Lines::let_go(std::uint32_t id, Watcher<LineReport> watcher) {
     if (run->machine().state() != LineState::release) run->cancel("it is to go on");
 }
 
+// What is left of a job of which a part has gone stands still on its hosts; its masters open the
+// gates when they hear from the coordinator again.
+void Lines::free_parted(std::uint32_t id, Watcher<LineReport> watcher) {
+    for (const GuestReport& g : jobs_[id].parted->guests) {
+        if (!parts_.hosts.homes_of(g.guest).empty()) continue;
+        return watcher.done(fail("letting job " + std::to_string(id) + " go", "",
+                                 "guest " + g.guest + " is gone, so it can only be restored",
+                                 ErrorKind::refused));
+    }
+    const auto report = *std::exchange(jobs_[id].parted, std::nullopt);
+    struct Round {
+        std::size_t left = 1;  // one for this call
+        std::string fault;
+    };
+    auto round = std::make_shared<Round>();
+    auto end_one = [round, report, watcher = std::move(watcher)] {
+        if (--round->left != 0) return;
+        if (round->fault.empty()) return watcher.done(report);
+        watcher.done(fail("letting job " + std::to_string(report.job) + " go", "", round->fault));
+    };
+    for (const Host* host : parts_.hosts.connected()) {
+        ++round->left;
+        host->channel->request<Done>(AbortLine{{report.job, report.line}},
+                                     Milliseconds(parts_.config.deadlines.release_ms),
+                                     [round, end_one, name = host->name](const Result<Done>& done) {
+                                         if (!done)
+                                             round->fault = name + ": " + done.error().text();
+                                         end_one();
+                                     });
+    }
+    end_one();
+}
+
 void Lines::begin(std::uint32_t id, LineKind kind) {
+    jobs_[id].parted.reset();
     jobs_[id].run = make(id, kind, hooks(id, kind));
     const auto run = jobs_[id].run;
     run->start();
@@ -384,6 +423,7 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
                              "aborted: " + report.reason);
     }
     if (run->line_stands() && !report.reason.empty()) {
+        job.parted = report;
         outcome = fail("the hold of job " + std::to_string(id), "", report.reason);
     }
     if (report.line == 0 && job.every_s > 0 && kept) {
@@ -396,7 +436,11 @@ void Lines::settle(std::uint32_t id, const LineReport& report) {
     } else if (kept) {
         job.last_refusal.clear();
     }
-    if (auto holder = std::exchange(job.holder, std::nullopt)) holder->done(outcome.error());
+    if (auto holder = std::exchange(job.holder, std::nullopt)) {
+        holder->done(outcome ? fail("the hold of job " + std::to_string(id), "",
+                                    "it was ended before it began")
+                             : outcome.error());
+    }
     job.moving.reset();
     if (auto mover = std::exchange(job.mover, std::nullopt)) mover->done(run->move_report());
     for (const auto& watcher : std::exchange(job.now, {})) watcher.done(outcome);

@@ -64,11 +64,14 @@ class Lines {
     void job_gone(std::uint32_t job);
 
   private:
+    void free_parted(std::uint32_t job, Watcher<LineReport> watcher);
+
     struct Job {
         std::shared_ptr<LineRun> run;
         std::vector<Watcher<LineReport>> now, next;
         std::optional<Watcher<HeldJob>> holder;  // until it is held
         HoldJob hold;                            // what was asked for
+        std::optional<LineReport> parted;        // a hold that is over, but guests may stand still
         std::optional<Watcher<MoveReport>> mover;
         std::optional<MoveOrder> moving;
         std::vector<std::function<void()>> idle;

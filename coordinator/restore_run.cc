@@ -72,25 +72,27 @@ void RestoreRun::enter() {
     report_.stage = name_of(row.state);
     if (row.limit) {
         Milliseconds limit(parts_.config.deadlines.*row.limit);
-        // The program's time begins when a host is known to be lost.
+        // Until a host that does not answer is known to be lost; then the program has its time.
         if (row.state == RestoreState::fence) {
-            limit += 3 * Milliseconds(parts_.config.deadlines.bridge_lost_ms);
+            limit += 4 * Milliseconds(parts_.config.deadlines.bridge_lost_ms);
         }
-        deadline_.expires_after(limit);
-        deadline_.async_wait(
-            [weak = weak_from_this(), epoch = epoch_, limit](const boost::system::error_code& ec) {
-                auto self = weak.lock();
-                if (ec || !self || self->epoch_ != epoch) return;
-                std::string who;
-                for (const std::string& name : self->awaited_)
-                    who += (who.empty() ? "" : ", ") + name;
-                self->fire(RestoreEvent::timeout, "not done within " +
-                                                      std::to_string(limit.count()) + " ms" +
-                                                      (who.empty() ? "" : "; waiting for ") + who);
-            });
+        arm(limit);
     }
     if (!machine_.over() && hooks_.progress) hooks_.progress(report_);
     act();
+}
+
+void RestoreRun::arm(Milliseconds limit) {
+    deadline_.expires_after(limit);
+    deadline_.async_wait([weak = weak_from_this(), epoch = epoch_,
+                          limit](const boost::system::error_code& ec) {
+        auto self = weak.lock();
+        if (ec || !self || self->epoch_ != epoch) return;
+        std::string who;
+        for (const std::string& name : self->awaited_) who += (who.empty() ? "" : ", ") + name;
+        self->fire(RestoreEvent::timeout, "not done within " + std::to_string(limit.count()) +
+                                              " ms" + (who.empty() ? "" : "; waiting for ") + who);
+    });
 }
 
 void RestoreRun::act() {

@@ -46,6 +46,7 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     void settle();
     void enter();
     void act();
+    void arm(Milliseconds limit);
 
     // One per stage, in the order in which they run.
     void wait();
@@ -64,6 +65,7 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     void again(std::function<void()> look);  // soon, in the same stage
     void fence_lost();
     void fence_hosts();
+    bool gone_meanwhile();  // and so refused
     void destroy_all();
     std::set<std::string> lost_hosts(HostCondition condition) const;
     std::vector<PlacementHost> room() const;

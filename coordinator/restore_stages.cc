@@ -124,14 +124,14 @@ void RestoreRun::check_job(const JobFacts& facts) {
 void RestoreRun::fence() {
     for (const Host* host : parts_.hosts.connected()) {
         awaited_.insert(host->name);
-        host->channel->request_raw(
-            Heartbeat::kType, {}, 3 * Milliseconds(parts_.config.deadlines.bridge_lost_ms),
-            [self = shared_from_this(), epoch = epoch_,
-             name = host->name](const Result<json::object>&) {
-                if (self->epoch_ != epoch) return;
-                self->awaited_.erase(name);
-                if (self->awaited_.empty()) self->fence_lost();
-            });
+        host->channel->request_raw(Heartbeat::kType, {},
+                                   3 * Milliseconds(parts_.config.deadlines.bridge_lost_ms),
+                                   [self = shared_from_this(), epoch = epoch_,
+                                    name = host->name](const Result<json::object>&) {
+                                       if (self->epoch_ != epoch) return;
+                                       self->awaited_.erase(name);
+                                       if (self->awaited_.empty()) self->fence_lost();
+                                   });
     }
     if (awaited_.empty()) fence_lost();
 }
@@ -158,6 +158,7 @@ void RestoreRun::fence_hosts() {
                       "coordinator.fence_program, or bring its bridge back");
     }
     awaited_ = lost;
+    arm(Milliseconds(parts_.config.deadlines.fence_ms) + kGrace);
     for (const std::string& host : lost) {
         log_info("fencing host " + host);
         run_program(
@@ -175,11 +176,7 @@ void RestoreRun::fence_hosts() {
 }
 
 void RestoreRun::destroy() {
-    // A host may have gone while others were turned off; its guest may run there still.
-    for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {
-        const auto hosts = lost_hosts(condition);
-        if (!hosts.empty()) return refuse("host " + *hosts.begin() + " went away meanwhile");
-    }
+    if (gone_meanwhile()) return;
     // Only now: a restore that is refused leaves the job held.
     if (auto run = lines_.of(job_)) run->hand_over();
     lines_.when_idle(job_, [weak = weak_from_this(), epoch = epoch_] {
@@ -188,7 +185,20 @@ void RestoreRun::destroy() {
     });
 }
 
+// A host may have gone while others were turned off, or a line ended; its guest may run there
+// still.
+bool RestoreRun::gone_meanwhile() {
+    for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {
+        const auto hosts = lost_hosts(condition);
+        if (hosts.empty()) continue;
+        refuse("host " + *hosts.begin() + " went away meanwhile; ask again");
+        return true;
+    }
+    return false;
+}
+
 void RestoreRun::destroy_all() {
+    if (gone_meanwhile()) return;
     for (Step* step : parts_.steps.of_job(job_)) {
         generation_ = std::max(generation_, step->generation);
     }

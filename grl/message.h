@@ -540,8 +540,9 @@ BOOST_DESCRIBE_STRUCT(StartQuery, (), (guest, host))
 struct StopQuery {  // root's; replies Done
     static constexpr const char* kType = "stop";
     std::string guest;
+    std::string host = {};  // there only; empty: wherever it is, if it lives on one host at most
 };
-BOOST_DESCRIBE_STRUCT(StopQuery, (), (guest))
+BOOST_DESCRIBE_STRUCT(StopQuery, (), (guest, host))
 
 // Reports, as grlctl shows them and prints them with --json.
 struct PhaseTime {

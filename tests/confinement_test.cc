@@ -248,7 +248,7 @@ TEST_F(Confinement, WhatTheHalfWithTheHypervisorStartsIsConfinedToo) {
     EXPECT_TRUE(filtered);
     const auto has = [&](int capability) { return (permitted >> capability & 1) != 0; };
     EXPECT_TRUE(has(12)) << "CAP_NET_ADMIN, for taps";
-    for (const int capability : {16, 17, 19, 22, 25}) {  // module, rawio, ptrace, boot, time
+    for (const int capability : {16, 17, 22, 25}) {  // module, rawio, boot, time
         EXPECT_FALSE(has(capability)) << capability;
     }
 }

@@ -274,13 +274,30 @@ TEST_F(CoordinatorHolds, AHostThatGoesAfterTheCommitLeavesItsLine) {
     EXPECT_EQ(w.count("h1 resume_line"), 0) << "what is left does not go on without the rest";
     EXPECT_EQ(w.count("h1 abort_line"), 0);
     EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
-    EXPECT_EQ(let_go().error().kind, ErrorKind::not_found);
+    EXPECT_EQ(let_go().error().kind, ErrorKind::refused) << "its guest is gone";
     w.bridge("h2").connect();
     w.bridge("h2").tell_inventory();
     w.settle();
     auto restored = w.restore();
     ASSERT_TRUE(restored) << restored.error().text();
     EXPECT_EQ(restored->line, 1U);
+}
+
+// Its bridge was only away for a moment, and has let its own guest go.
+TEST_F(CoordinatorHolds, WhatStandsStillAfterAHostHasGoneIsLetGoByWord) {
+    w.ready();
+    ask(0, true);
+    ASSERT_TRUE(*held);
+    w.bridge("h2").channel->close(fail("", "", "cut"));
+    ASSERT_TRUE(w.until([&] { return w.coordinator->lines().all().empty(); }));
+    EXPECT_EQ(w.count("h1 abort_line") + w.count("h1 resume_line"), 0);
+    w.bridge("h2").connect();
+    w.settle(50);
+    ASSERT_TRUE(let_go());
+    EXPECT_EQ(w.count("h1 abort_line"), 1);
+    EXPECT_EQ(w.count("h3 abort_line"), 1);
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_FALSE(let_go()) << "it is not held any more";
 }
 
 TEST_F(CoordinatorHolds, OneThatIsLetGoWhileItsLineIsCommittedEndsAtOnce) {

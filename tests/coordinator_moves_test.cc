@@ -185,12 +185,25 @@ TEST_F(CoordinatorMoves, AStopRemovesWhatIsLeftOfAGuestOnBothHosts) {
     w.settle(50);
     ASSERT_EQ(w.count("h1 resume_guests") + w.count("h2 resume_guests"), 0);
     w.bridge("h1").refuse[DestroyGuests::kType] = fail("destroying guest g2", "", "not now");
-    auto stopped = w.ask(0, "stop", {{"guest", "g2"}});
+    auto stopped = w.ask(0, "stop", {{"guest", "g2"}, {"host", ""}});
     ASSERT_FALSE(stopped);
     EXPECT_NE(stopped.error().text().find("not now"), std::string::npos);
     w.bridge("h1").refuse.clear();
-    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}}));
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}, {"host", ""}}));
     for (const char* h : {"h1", "h2"}) EXPECT_TRUE(w.bridge(h).has("g2", GuestState::absent)) << h;
+}
+
+TEST_F(CoordinatorMoves, AGuestThatRunsTwiceIsStoppedWhereItIsSaid) {
+    for (const char* h : {"h1", "h2"}) w.bridge(h).add("g2", GuestState::running);
+    for (const char* h : {"h1", "h2"}) w.bridge(h).connect();
+    w.settle(50);
+    auto stopped = w.ask(0, "stop", {{"guest", "g2"}, {"host", ""}});
+    ASSERT_FALSE(stopped);
+    EXPECT_NE(stopped.error().text().find("on h1 and on h2"), std::string::npos);
+    EXPECT_FALSE(w.ask(0, "stop", {{"guest", "g2"}, {"host", "h3"}}));
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}, {"host", "h1"}}));
+    EXPECT_TRUE(w.bridge("h1").has("g2", GuestState::absent));
+    EXPECT_TRUE(w.bridge("h2").has("g2", GuestState::running));
 }
 
 TEST_F(CoordinatorMoves, WhoWaitsForAMoveIsToldThatTheCoordinatorEnds) {

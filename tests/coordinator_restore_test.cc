@@ -270,7 +270,7 @@ TEST_F(CoordinatorRestore, StrangersMayLookOnly) {
                                              {"verify", id},
                                              {"delete", id},
                                              {"start", {{"guest", "g1"}, {"host", "h1"}}},
-                                             {"stop", {{"guest", "g1"}}}}) {
+                                             {"stop", {{"guest", "g1"}, {"host", ""}}}}) {
         auto answer = w.ask(1001, type, body);
         ASSERT_FALSE(answer) << type;
         EXPECT_EQ(answer.error().kind, ErrorKind::denied) << type;
@@ -288,7 +288,8 @@ TEST_F(CoordinatorRestore, OwnersMayAskForTheirJobs) {
     auto verified = w.ask(kUser, "verify", {{"id", {{"job", kJob}, {"line", 1}}}});
     ASSERT_TRUE(verified);
     EXPECT_EQ(verified->at("guests").as_array().size(), 2U);
-    EXPECT_EQ(w.ask(kUser, "stop", {{"guest", "g1"}}).error().kind, ErrorKind::denied);
+    EXPECT_EQ(w.ask(kUser, "stop", {{"guest", "g1"}, {"host", ""}}).error().kind,
+              ErrorKind::denied);
     auto restored = w.ask(kUser, "restore", {{"job", kJob}});
     ASSERT_TRUE(restored) << restored.error().text();
     ASSERT_TRUE(w.ask(kUser, "delete", {{"id", {{"job", kJob}, {"line", 1}}}}));
@@ -301,7 +302,7 @@ TEST_F(CoordinatorRestore, RootStartsAndStopsGuests) {
     w.ready();
     EXPECT_EQ(w.ask(0, "start", {{"guest", "g1"}, {"host", "h4"}}).error().kind,
               ErrorKind::refused);
-    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g1"}}));
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g1"}, {"host", ""}}));
     w.settle();
     EXPECT_EQ(w.ask(0, "start", {{"guest", "g1"}, {"host", "h9"}}).error().kind,
               ErrorKind::not_found);

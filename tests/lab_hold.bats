@@ -42,13 +42,14 @@ held() { [[ $(grl status | jq -r ".jobs[] | select(.job == $JOB) | .state") == h
 }
 
 @test "a job that is held with a line survives the power-off of all hosts" {
-    local job host
+    local job host guest
     job=$(start_job --grl-checkpoint "--iterations 30 --pause-us 20000")
     wait_ready "$job"
     run in_ctl grlctl hold --checkpoint "$job" --limit 120
     echo "$output"
     ((status == 0))
     [[ $output == *"Line $job/"*" is committed"* ]]
+    for guest in "${GUESTS[@]}"; do in_ctl grlctl stop "$guest"; done
     for host in "${HOSTS[@]}"; do kill_host "$host"; done
     for host in "${HOSTS[@]}"; do revive_host "$host"; done
     for host in "${HOSTS[@]}"; do wait_for 30 "host $host" eval "grl status | jq -e '.hosts[] | select(.host == \"$host\") | .connected'"; done

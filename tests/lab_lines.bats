@@ -18,6 +18,7 @@ teardown_file() { cancel_job "$JOB"; }
     echo "$output"
     ((status == 0))
     [[ $(jq -r .phase <<<"$output") == "done" ]]
+    jq -e "all(.guests[]; .method == \"$VMM_CAPTURE\")" <<<"$output"
     jq -e ".proof.ranks == ${#GUESTS[@]}"' and .proof.issued == .proof.completed + .proof.deferred' <<<"$output"
     verified "$JOB" "$(jq .line <<<"$output")"
 }

@@ -95,10 +95,8 @@ constexpr const char* kKernels[] = {
     "keyctl",
     "lookup_dcookie",
     "modify_ldt",
-    "move_mount",
     "nfsservctl",
     "open_by_handle_at",
-    "open_tree",
     "perf_event_open",
     "pivot_root",
     "process_vm_readv",
@@ -118,11 +116,14 @@ constexpr const char* kKernels[] = {
     "vhangup",
 };
 
-// Taps and bridges, locked memory, files and processes of other users (what hotplug scripts and
-// VMMs do as root), limits, priorities, and the devices of a hypervisor.
+// Taps, bridges and their packet filters, locked memory, files and processes of other users (what
+// hotplug scripts and VMMs do as root), limits, priorities, and the devices of a hypervisor.
+// Without CAP_SYS_PTRACE userfaultfd(2), and with it QEMU's capture in the background, is refused
+// where vm.unprivileged_userfaultfd is 0; ptrace(2) itself is in the list above.
 constexpr unsigned kCapabilities[] = {
-    CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_IPC_LOCK,  CAP_KILL,     CAP_NET_ADMIN,
-    CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_RESOURCE,
+    CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER,     CAP_IPC_LOCK,     CAP_KILL,
+    CAP_NET_ADMIN, CAP_NET_RAW,      CAP_SYS_PTRACE, CAP_SETGID,       CAP_SETUID,
+    CAP_SETPCAP,   CAP_SYS_ADMIN,    CAP_SYS_NICE,   CAP_SYS_RESOURCE,
 };
 
 Error refused(const std::string& why) {
@@ -131,7 +132,12 @@ Error refused(const std::string& why) {
 
 class Filter {
   public:
-    explicit Filter(std::uint32_t otherwise) : context_(seccomp_init(otherwise), seccomp_release) {}
+    explicit Filter(std::uint32_t otherwise) : context_(seccomp_init(otherwise), seccomp_release) {
+        // A program of another ABI would be killed.
+        if (context_) {
+            seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
+        }
+    }
 
     void each(std::uint32_t action, std::span<const char* const> names) {
         for (const char* name : names) {

@@ -1,5 +1,5 @@
 // What the bridge's processes may ask of the kernel, by seccomp (seccomp(2), libseccomp) and
-// capabilities(7). What is refused answers EPERM; nobody is killed for it.
+// capabilities(7). What is refused answers an error; nobody is killed for it.
 //
 // Blocking; to be called once, before any thread is started. There is no way back.
 #pragma once

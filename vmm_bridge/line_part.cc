@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressStep{250};
 constexpr std::chrono::seconds kHoldLimit{180};  // beyond all deadlines of a line
+constexpr std::chrono::seconds kHoldGrace{30};   // the coordinator ends a hold
 constexpr std::chrono::seconds kUndoStep{2};
 constexpr std::int64_t kUndoLimit = 60'000;  // ms
 
@@ -82,11 +83,11 @@ void LinePart::prepare(Callback<Done> done) {
 
 // ---- freeze ----
 
-void LinePart::freeze(std::chrono::seconds longer, Callback<FrozenLine> done) {
+void LinePart::freeze(std::chrono::seconds hold, Callback<FrozenLine> done) {
     if (!freeze_.join(std::move(done))) return;
     state_ = State::freezing;
     auto self = shared_from_this();
-    hold_timer_.expires_after(kHoldLimit + longer);
+    hold_timer_.expires_after(hold.count() == 0 ? kHoldLimit : hold + kHoldGrace);
     hold_timer_.async_wait([weak = weak_from_this()](boost::system::error_code ec) {
         auto self = weak.lock();
         if (!ec && self && self->holding_still()) {

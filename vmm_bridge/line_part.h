@@ -45,8 +45,8 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     void add(GuestCapture::Plan plan, std::uint64_t bytes);
 
     void prepare(Callback<Done> done);
-    // A hold may last `longer` than the deadlines of a line.
-    void freeze(std::chrono::seconds longer, Callback<FrozenLine> done);
+    // A hold lasts `hold`; 0: it is none.
+    void freeze(std::chrono::seconds hold, Callback<FrozenLine> done);
     void capture(Callback<CapturedLine> done);
     void resume(Callback<Done> done);
     void abort(const std::string& reason, Callback<Done> done);

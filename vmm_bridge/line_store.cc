@@ -155,7 +155,16 @@ Result<void> LineStore::commit(LineId id, const Manifest& manifest) const {
                         ErrorKind::protocol);
         }
     }
-    return write_manifest(path, manifest);
+    Result<void> written = write_manifest(path, manifest);
+    if (!written) return written;
+    // Storage may take so long that the line has been given up meanwhile.
+    for (const auto& guest : manifest.guests) {
+        struct stat info {};
+        if (stat((path + "/" + guest.image).c_str(), &info) == 0) continue;
+        unlink_file(path + "/" + kManifestName);
+        return fail("committing a line", path, "it was given up meanwhile", ErrorKind::refused);
+    }
+    return written;
 }
 
 Result<Manifest> LineStore::read(LineId id) const {

@@ -24,9 +24,7 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths&
     add({"-name", value(d.name), "-machine", d.qemu.machine, "-accel", d.qemu.accel});
     add({"-cpu", d.qemu.cpu, "-smp", std::to_string(d.vcpus), "-m", std::to_string(d.memory_mib)});
     add({"-nodefaults", "-no-user-config", "-display", "none"});
-    // New privileges are refused by what it inherits. Without new processes it could not become a
-    // daemon.
-    add({"-sandbox", "on,obsolete=deny,resourcecontrol=deny"});
+    add({"-sandbox", kQemuSandbox});
     // Follow the host's clock, so that after a restore the guest can read the time from it.
     add({"-rtc", "base=utc,clock=host"});
     if (!d.qemu.kernel.empty()) {

@@ -10,6 +10,9 @@
 namespace grl::bridge {
 
 inline constexpr const char* kQemuProgram = "qemu-system-x86_64";
+// New privileges are refused by what it inherits. Without new processes it could not become a
+// daemon.
+inline constexpr const char* kQemuSandbox = "on,obsolete=deny,resourcecontrol=deny";
 
 // `incoming`: it waits, paused, to be told where its state comes from.
 std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuPaths& paths,

@@ -39,9 +39,13 @@ std::string version_in(const std::string& text) {
 
 void QemuDriver::open(Events events, Callback<Done> done) {
     events_ = std::move(events);
-    run_program(io_, {kQemuProgram, "--version"}, kVersionLimit,
+    run_program(io_, {kQemuProgram, "-sandbox", kQemuSandbox, "-version"}, kVersionLimit,
                 [this, done = std::move(done)](Result<Output> output) {
                     if (!output) return done(output.error());
+                    if (output->status != 0) {
+                        return done(fail("asking QEMU for its version", kQemuProgram,
+                                         output->text.substr(0, output->text.find('\n'))));
+                    }
                     version_ = version_in(output->text);
                     bound_logs();
                     adopt_all(done);

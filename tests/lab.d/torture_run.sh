@@ -68,8 +68,10 @@ torture_disturb() {
     until job_ended "$job"; do
         job_started "$job" || { sleep 0.1; continue; }
         grl rehearse "$job" --times "$times" --every "$T_EVERY" >>"$dir/rehearsals.json" 2>/dev/null || true
-        if [[ -n $T_MIGRATE ]] && ((turn < 2 * T_NODES)); then
-            ! grl migrate "${GUESTS[turn % T_NODES]}" >>"$dir/moves.json" || turn=$((turn + 1))
+        # A move counts that was made in a silence; the program may not have begun to communicate.
+        if [[ -n $T_MIGRATE ]] && ((turn < 2 * T_NODES)) && grl migrate "${GUESTS[turn % T_NODES]}" >"$dir/move.json"; then
+            cat "$dir/move.json" >>"$dir/moves.json"
+            [[ $(jq .drained "$dir/move.json") != true ]] || turn=$((turn + 1))
         fi
         [[ -n $T_LINES ]] || { sleep 0.1; continue; }
         grl checkpoint "$job" >>"$dir/lines.json" || true
