@@ -3,7 +3,7 @@
 
 # torture_run DIRECTORY [SRUN_OPTION...]: with an option, lines are asked of the job while it runs.
 torture_run() {
-    local dir=$1 job
+    local dir=$1 job disturber
     shift
     mkdir -p "$dir"
     cargo_fresh
@@ -11,8 +11,9 @@ torture_run() {
         die "torture: sbatch failed"
     echo "$job" >"$dir/job"
     (($# == 0)) || [[ -z $T_EVERY ]] || torture_disturb "$dir" "$job" &
+    disturber=$!
     torture_wait "$dir" "$job"
-    wait $! # by its number: the lab itself may be of this shell
+    wait "$disturber" # by its number: the lab itself may be of this shell
     torture_collect "$dir"
     wait_for 120 "idle nodes after job $job" nodes_idle
 }
