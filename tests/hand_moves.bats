@@ -135,7 +135,7 @@ victims() {
 @test "of a guest that writes faster than the stream carries" {
     local to
     to=$([[ $(host_of "$GUEST") == h4 ]] && echo h2 || echo h4)
-    guest_sh "$GUEST" 'while :; do head -c 60M /dev/zero | tr "\0" x >/run/written; done >/dev/null 2>&1 & echo $! >/run/writer'
+    guest_sh "$GUEST" 'while :; do head -c 60m /dev/zero | tr "\0" x >/run/written; done >/dev/null 2>&1 & echo $! >/run/writer'
     run in_ctl grlctl migrate "$GUEST" "$to"
     echo "$output"
     guest_sh "$GUEST" 'kill $(cat /run/writer); rm -f /run/written'

@@ -259,7 +259,7 @@ bench_stall() {
 }
 
 # A guest to and fro between two hosts, by us and by the VMM alone with its own settings: how long the network misses it. Then a
-# host with all guests is emptied. What a guest has above the usual is mostly filled with what does not compress.
+# host with all guests is emptied. Half of what a guest has above the usual is filled with what does not compress.
 BENCH_MOVES=${GRL_LAB_BENCH_MOVES:-10}
 BENCH_EVACUATIONS=${GRL_LAB_BENCH_EVACUATIONS:-3}
 read -r -a BENCH_GUESTS_MIB <<<"${GRL_LAB_BENCH_GUESTS_MIB:-$VMM_BENCH_GUESTS_MIB}"
@@ -273,7 +273,7 @@ bench_migrate() {
         GUEST_MIB=$mib
         BENCH_MOVE_S=$((VMM_MOVE_S + (mib - VMM_GUEST_MIB) / 64)) # a move and some time before and after it
         bench_up_guests
-        ((mib <= VMM_GUEST_MIB)) || guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) * 3 / 4))M /dev/urandom >/run/filled"
+        ((mib <= VMM_GUEST_MIB)) || guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) / 2))m /dev/urandom >/run/filled"
         bench_migrate_rows "idle, $mib MiB"
         load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
         wait_ready "$load"
