@@ -273,7 +273,7 @@ bench_migrate() {
         GUEST_MIB=$mib
         BENCH_MOVE_S=$((VMM_MOVE_S + (mib - VMM_GUEST_MIB) / 64)) # a move and some time before and after it
         bench_up_guests
-        ((mib <= VMM_GUEST_MIB)) || guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) / 2))m /dev/urandom >/run/filled"
+        ((mib <= VMM_GUEST_MIB)) || GUEST_SH_S=180 guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) / 2))m /dev/urandom >/run/filled"
         bench_migrate_rows "idle, $mib MiB"
         load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
         wait_ready "$load"
