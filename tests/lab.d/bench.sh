@@ -285,10 +285,13 @@ bench_migrate() {
 }
 
 bench_migrate_rows() {
-    local ours bare phase
-    say "bench: $BENCH_MOVES moves of g1, then as many by $VMM_ALONE alone ($1)"
-    ours=$(bench_moves bench_our_move)
-    bare=$(bench_moves vmm_bare_move)
+    local ours='' bare='' phase i
+    say "bench: $BENCH_MOVES moves of g1, each with one by $VMM_ALONE alone after it ($1)"
+    # In turn, so that what changes with time is in both.
+    for ((i = 0; i < BENCH_MOVES; i++)); do
+        ours+=$(bench_move bench_our_move)
+        bare+=$(bench_move vmm_bare_move)
+    done
     bench_row "migrate: downtime, $1" ms 1.2 "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
     bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
     bench_row "migrate: bytes, $1" MiB null "$(jq -cs 'map(.bytes / 1048576)' <<<"$ours")" \
@@ -322,18 +325,16 @@ bench_gather() {
     done
 }
 
-# bench_moves HOW: one JSON object a move, what the network saw among it.
-bench_moves() {
-    local i from to beats=$LAB/log/heartbeat.json
-    for ((i = 0; i < BENCH_MOVES; i++)); do
-        from=$(guest_host g1)
-        to=$([[ $from == "${HOSTS[-1]}" ]] && echo h1 || echo "${HOSTS[-1]}")
-        in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
-        sleep 1
-        "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
-        wait $!
-        jq -cs add "$LAB/log/move.json" "$beats"
-    done
+# bench_move HOW: one move of g1 as a JSON object, with what the network saw of it.
+bench_move() {
+    local from to beats=$LAB/log/heartbeat.json
+    from=$(guest_host g1)
+    to=$([[ $from == "${HOSTS[-1]}" ]] && echo h1 || echo "${HOSTS[-1]}")
+    in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
+    sleep 1
+    "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
+    wait $!
+    jq -cs add "$LAB/log/move.json" "$beats"
 }
 
 bench_our_move() { grl migrate g1 "$2" | jq '{total_ms, bytes: .sent_bytes, phases: .line.phases}'; }

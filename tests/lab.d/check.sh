@@ -15,6 +15,7 @@ check() {
     # shellcheck disable=SC2086
     (($#)) || set -- $VMM_CHECKS
     build
+    rm -rf "$CHECK_REPORTS"
     mkdir -p "$CHECK_REPORTS"
     for part in "$@"; do
         began=$(now_ms)
@@ -51,25 +52,37 @@ check_one() {
 }
 
 check_unit() {
-    local program name report
-    local -a programs
+    local program
+    local -a programs pids=()
     # The tests themselves run for a moment: what counts is how soon they are compiled.
-    check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS= CXXFLAGS=-O0
+    check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS= CXXFLAGS="-O0 $COMPILER_MEMORY"
     # Read whole, and nothing on standard input: an mpiexec in a test would read what is left of the list.
     mapfile -t programs < <(make -s -C "$BUILD" print-tests)
+    # Most of their time they wait.
     for program in "${programs[@]}"; do
-        name=$(basename "$program")
-        report=$CHECK_REPORTS/$name.json
-        rm -f "$report"
-        # A crash leaves no report: then the program itself is the test that failed.
-        if (cd "$BUILD" && timeout 600 "$program" --gtest_brief=1 "--gtest_output=json:$report" </dev/null) ||
-            jq -e '.failures > 0' "$report" >/dev/null 2>&1; then
-            check_gtest_report "$name" "$report"
-        else
-            echo "not ok $name ended without a report"
-            check_count 0 1
-        fi
+        (($(jobs -rp | wc -l) < $(nproc))) || wait -n || true
+        (cd "$BUILD" && exec timeout 600 "$program" --gtest_brief=1 \
+            "--gtest_output=json:$CHECK_REPORTS/${program##*/}.json") </dev/null >"$CHECK_REPORTS/${program##*/}.log" 2>&1 &
+        pids+=($!)
     done
+    for program in "${programs[@]}"; do
+        check_program "${program##*/}" "${pids[0]}"
+        pids=("${pids[@]:1}")
+    done
+}
+
+# check_program NAME PID: how a program of tests went.
+check_program() {
+    local code=0
+    wait "$2" || code=$?
+    cat "$CHECK_REPORTS/$1.log"
+    # A crash leaves no report: then the program itself is the test that failed.
+    if ((code == 0)) || jq -e '.failures > 0' "$CHECK_REPORTS/$1.json" >/dev/null 2>&1; then
+        check_gtest_report "$1" "$CHECK_REPORTS/$1.json"
+    else
+        echo "not ok $1 ended without a report"
+        check_count 0 1
+    fi
 }
 
 check_gtest_report() {
@@ -106,7 +119,7 @@ check_model() {
 # With warnings as errors and without what is optional, from the archive that is given away; the tests have run already.
 check_distcheck() {
     check_one "make distcheck" make -C "$BUILD" -j "$(nproc)" distcheck check_PROGRAMS= TESTS= \
-        DISTCHECK_CONFIGURE_FLAGS="--enable-werror --without-xen CFLAGS=-O1 CXXFLAGS=-O0"
+        DISTCHECK_CONFIGURE_FLAGS="--enable-werror --without-xen CFLAGS=-O1 CXXFLAGS='-O0 $COMPILER_MEMORY'"
 }
 
 check_lab() {
