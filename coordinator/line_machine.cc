@@ -13,6 +13,7 @@ using Row = Transition<S, E>;
 constexpr std::array kStates = {
     LineStateRow{S::request, Phase::request, &Deadlines::prepare_ms},
     LineStateRow{S::prepare, Phase::prepare, &Deadlines::prepare_ms},
+    LineStateRow{S::copy, Phase::precopy, &Deadlines::precopy_ms},
     LineStateRow{S::precopy, Phase::precopy, &Deadlines::precopy_ms},
     LineStateRow{S::drain, Phase::drain, &Deadlines::drain_ms},
     LineStateRow{S::freeze, Phase::silence, &Deadlines::freeze_ms},
@@ -45,12 +46,21 @@ constexpr std::array kTransitions = {
     Row{S::request, E::cancel, S::aborted},
 
     Row{S::prepare, E::all_prepared, S::drain},
+    Row{S::prepare, E::may_copy, S::copy},
     Row{S::prepare, E::failed, S::discard},
     Row{S::prepare, E::timeout, S::discard},
     Row{S::prepare, E::bridge_lost, S::discard},
     Row{S::prepare, E::master_lost, S::discard},
     Row{S::prepare, E::image_failed, S::discard},
     Row{S::prepare, E::cancel, S::discard},
+
+    Row{S::copy, E::all_copied, S::drain},
+    Row{S::copy, E::failed, S::discard},
+    Row{S::copy, E::timeout, S::discard},
+    Row{S::copy, E::bridge_lost, S::discard},
+    Row{S::copy, E::master_lost, S::discard},
+    Row{S::copy, E::image_failed, S::discard},
+    Row{S::copy, E::cancel, S::discard},
 
     // That a master goes is the end of its job, and none of the guest's move.
     Row{S::precopy, E::all_copied, S::drain},

@@ -7,6 +7,9 @@
 //      │          └──────────────────────┼─────────► discard ◄────────┴──────────┘
 //      └─────────────────────────────────┴────► aborted ◄┘
 //
+// Where a guest is captured live, its memory flows out between prepare and drain (copy), while the
+// job runs; what turns that back leads to discard.
+//
 // A rehearsal is a line without bridges: prepare, freeze and capture have nobody to ask, and it
 // goes from `release` to `done`. A hold goes from `freeze` to `hold`, which ends by someone's word
 // or its limit, on to `release`, and from there to `done`. A hold that keeps a line commits it
@@ -56,6 +59,7 @@ namespace grl::coordinator {
 enum class LineState {
     request,        // may the job take a line now? Its number
     prepare,        // bridges open files while the job runs
+    copy,           // guests that are captured live: their memory flows out while they run
     precopy,        // of a move: the guest's memory goes over while it runs
     drain,          // masters bring their ranks to silence
     freeze,         // bridges stop the guests
@@ -79,7 +83,7 @@ enum class LineState {
     done,
     aborted,
 };
-BOOST_DESCRIBE_ENUM(LineState, request, prepare, precopy, drain, freeze, capture, hold_images,
+BOOST_DESCRIBE_ENUM(LineState, request, prepare, copy, precopy, drain, freeze, capture, hold_images,
                     hold_manifest, hold, switchover, note, give, go_on, clear, strand, release,
                     images, manifest, undo, hold_undo, erase, discard, done, aborted)
 
@@ -87,6 +91,7 @@ enum class LineEvent {
     admitted,
     may_move,  // admitted, of a move
     all_prepared,
+    may_copy,  // all_prepared where a guest is captured live
     all_copied,
     all_silent,
     all_quiet,   // all_silent of a move
@@ -113,11 +118,11 @@ enum class LineEvent {
     image_failed,  // a bridge cannot get a guest's image, or the guest died
     cancel,        // from outside: shutdown, restore
 };
-BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, all_copied, all_silent, all_quiet,
-                    went_ahead, all_frozen, all_captured, all_held, all_kept, let_go, parted,
-                    all_released, went_on, all_arrived, noted, all_given, all_cleared, all_durable,
-                    manifest_written, all_undone, failed, timeout, bridge_lost, master_lost,
-                    image_failed, cancel)
+BOOST_DESCRIBE_ENUM(LineEvent, admitted, may_move, all_prepared, may_copy, all_copied, all_silent,
+                    all_quiet, went_ahead, all_frozen, all_captured, all_held, all_kept, let_go,
+                    parted, all_released, went_on, all_arrived, noted, all_given, all_cleared,
+                    all_durable, manifest_written, all_undone, failed, timeout, bridge_lost,
+                    master_lost, image_failed, cancel)
 
 // What a state is to the outside: the phase it is reported as, and how long it may last.
 struct LineStateRow {

@@ -29,9 +29,21 @@ void LineRun::prepare() {
             message.capture = order_.keeps_line ? name_of(CaptureMethod::stop_copy) : kNoCapture;
         }
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
-        ask<Done>(key_of(h), h.channel, message, {});
+        ask<PreparedLine>(key_of(h), h.channel, message, [this, &h](const PreparedLine& p) {
+            if (!p.copies) return;
+            copying_hosts_.insert(h.name);
+            when_all_ = LineEvent::may_copy;
+        });
     }
     if (order_.hosts.empty()) fire(when_all_);
+}
+
+void LineRun::copy() {
+    when_all_ = LineEvent::all_copied;
+    for (const LineHost& h : order_.hosts) {
+        if (copying_hosts_.count(h.name) == 0) continue;
+        ask<Done>(key_of(h), h.channel, CopyLine{order_.id}, {});
+    }
 }
 
 void LineRun::drain() {

@@ -95,6 +95,8 @@ void LineRun::act() {
             return admit();
         case LineState::prepare:
             return prepare();
+        case LineState::copy:
+            return copy();
         case LineState::precopy:
             return precopy();
         case LineState::drain:

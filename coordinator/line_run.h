@@ -3,6 +3,7 @@
 //
 //   coordinator           bridges (all at once)        masters (all at once)
 //   prepare     ─────────► prepare_line
+//   copy        ─────────► copy_line, where a guest is captured live
 //   drain       ─────────────────────────────────────► drain … silent
 //   freeze      ─────────► freeze_line … frozen_line            ┐
 //   capture     ─────────► capture_line … captured_line         │ the job stands still
@@ -102,6 +103,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     // One per state, in the order in which they run.
     void admit();
     void prepare();
+    void copy();
     void drain();
     void freeze();
     void capture();
@@ -171,6 +173,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
 
     bool firing_ = false;
     std::deque<std::pair<LineEvent, std::string>> fired_;
+    std::set<std::string> copying_hosts_;  // have guests that are captured live
     std::set<std::string> resumed_hosts_;
     std::string image_fault_;
     asio::steady_timer deadline_;

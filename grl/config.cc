@@ -82,8 +82,10 @@ Result<CoordinatorConfig> load_coordinator_config(const std::string& path) {
     if (!config) return config;
     if (!valid_name(config->cluster)) return bad(path, "key cluster: a name is wanted");
     const std::string& capture = config->coordinator.capture;
-    if (capture != "auto" && capture != "background" && capture != "stop_copy") {
-        return bad(path, "key coordinator.capture: one of auto, background, stop_copy is wanted");
+    if (capture != "auto" && capture != "background" && capture != "live" &&
+        capture != "stop_copy") {
+        return bad(path,
+                   "key coordinator.capture: one of auto, background, live, stop_copy is wanted");
     }
     if (const std::string fault = deadlines_fault(config->deadlines); !fault.empty()) {
         return bad(path, fault);

@@ -18,7 +18,8 @@ struct Deadlines : Defaulted {
     std::uint32_t freeze_ms = 5'000;
     std::uint32_t capture_ms = 30'000;  // stop to the last guest's cut
     std::uint32_t release_ms = 10'000;
-    std::uint32_t precopy_ms = 600'000;          // a moving guest's memory, while it runs
+    std::uint32_t precopy_ms =
+        600'000;  // memory of a guest that moves or is captured live, while it runs
     std::uint32_t switch_ms = 60'000;            // what is left of it, and its loading
     std::uint32_t commit_ms = 600'000;           // until the images are durable
     std::uint32_t restore_ms = 120'000;          // one bridge's restore
@@ -43,7 +44,7 @@ struct CoordinatorSection : Defaulted {
     std::string bridge_user = "nobody";  // besides root: as whom bridges speak ([bridge] user)
     std::string catalog = "/var/lib/grl/catalog.db";
     std::string fence_program;        // called with a host's name; exit 0: it is off. Empty: none
-    std::string capture = "auto";     // auto, background, stop_copy
+    std::string capture = "auto";     // auto, background, live, stop_copy
     std::uint32_t keep_lines = 2;     // committed lines kept of a job; older ones are deleted
     std::uint32_t moves_at_once = 2;  // guests on their way at a time
     std::uint32_t move_limit_mib_s = 0;    // for each of them; 0: as fast as it goes

@@ -110,9 +110,23 @@ struct PrepareLine {
     static constexpr const char* kType = "prepare_line";
     LineId id;
     std::vector<std::string> guests;  // of this host
-    std::string capture;              // auto, background, stop_copy; none: kNoCapture
+    std::string capture;              // auto, background, live, stop_copy; none: kNoCapture
 };
 BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture))
+
+struct PreparedLine {
+    static constexpr const char* kType = "prepared_line";
+    bool copies = false;  // some guest is captured live: CopyLine comes before FreezeLine
+};
+BOOST_DESCRIBE_STRUCT(PreparedLine, (), (copies))
+
+// Let the memory of guests that are captured live flow out. Done when nearly all has, and the rest
+// is held back; a guest that stands still all the same, as the VMM had so little left, fails.
+struct CopyLine {
+    static constexpr const char* kType = "copy_line";
+    LineId id;
+};
+BOOST_DESCRIBE_STRUCT(CopyLine, (), (id))
 
 struct FreezeLine {  // stop the guests of this host; replies FrozenLine
     static constexpr const char* kType = "freeze_line";

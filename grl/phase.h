@@ -26,9 +26,10 @@ BOOST_DESCRIBE_ENUM(Phase, request, prepare, precopy, drain, silence, capture, h
 enum class CaptureMethod {
     none,
     background,  // write-protected, runs on while its memory flows out
+    live,        // ran while its memory flowed out, stood still for what it had written meanwhile
     stop_copy,   // stood still until its memory was out
 };
-BOOST_DESCRIBE_ENUM(CaptureMethod, none, background, stop_copy)
+BOOST_DESCRIBE_ENUM(CaptureMethod, none, background, live, stop_copy)
 
 // A guest's state as its bridge sees it.
 enum class GuestState {

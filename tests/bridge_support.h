@@ -103,8 +103,8 @@ class FakeDriver : public Driver {
         int arrival = 0;
     };
     std::map<std::string, Guest> guests;
-    std::set<std::string> faults;  // no_background, background_fails, capture_fails, capture_hangs,
-                                   // resume_fails, stops_early, sending_fails
+    std::set<std::string> faults;  // no_background, no_live, background_fails, capture_fails,
+                                   // capture_hangs, resume_fails, stops_early, sending_fails
     std::vector<std::string> calls;
     Events events;
 
@@ -134,6 +134,9 @@ class FakeDriver : public Driver {
         calls.push_back("prepare " + guest + " " + name_of(method));
         if (method == CaptureMethod::background && faults.contains("no_background")) {
             return later<Done>(done, fail("preparing", "", "no userfaultfd", ErrorKind::refused));
+        }
+        if (method == CaptureMethod::live && faults.contains("no_live")) {
+            return later<Done>(done, fail("preparing", "", "no log-dirty", ErrorKind::refused));
         }
         later(done, Done{});
     }
@@ -255,7 +258,7 @@ class FakeDriver : public Driver {
         const std::string rest = g.memory.substr(g.memory.size() / 2) + ".";
         send(g.stream.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
         g.stream.reset();
-        g.state = GuestState::moved;
+        g.state = g.leaving.stays ? GuestState::paused : GuestState::moved;
         std::exchange(g.leaving, {}).finished(now_ns());
     }
     void fail_sending(const std::string& guest, const std::string& why) {

@@ -271,6 +271,93 @@ TEST_F(BridgeTest, WithoutBackgroundTheLineIsTakenByStopAndCopyAndSaysWhy) {
     }
 }
 
+TEST_F(BridgeTest, AGuestThatIsCapturedLiveRunsUntilItsMemoryIsOut) {
+    Result<json::object> prepared = ask("prepare_line", prepare(1, "live"));
+    ASSERT_TRUE(prepared) << last_error;
+    EXPECT_TRUE(from_json<PreparedLine>(*prepared, "prepared")->copies);
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(ask("copy_line", of_line(1))) << last_error;
+    EXPECT_EQ(std::count(driver->calls.begin(), driver->calls.end(), "migrate_out g1"), 1);
+    EXPECT_TRUE(everything_runs());
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    EXPECT_EQ(driver->guests["g2"].state, GuestState::paused);
+    auto captured = from_json<CapturedLine>(*ask("capture_line", of_line(1)), "captured");
+    ASSERT_TRUE(captured) << last_error;
+    EXPECT_EQ(captured->guests[0].method, CaptureMethod::live);
+    EXPECT_FALSE(everything_runs()) << "until resume_line";
+    ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+    EXPECT_TRUE(everything_runs());
+    ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+    commit(1);
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g1", "g2"}}}));
+    ASSERT_TRUE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << last_error;
+    EXPECT_EQ(driver->guests["g1"].memory, "memory of g1.");
+    driver->guests["g1"].state = driver->guests["g2"].state = GuestState::running;
+}
+
+TEST_F(BridgeTest, AGuestThatStopsBeforeTheSilenceGoesOnAndIsCapturedByStopAndCopy) {
+    for (std::uint32_t line : {1, 2}) {
+        const bool when_held = line == 2;
+        if (!when_held) driver->faults = {"stops_early"};
+        durable.clear();
+        ASSERT_TRUE(ask("prepare_line", prepare(line, "live"))) << last_error;
+        ASSERT_TRUE(ask("copy_line", of_line(line))) << last_error;
+        EXPECT_TRUE(everything_runs());
+        if (when_held) {
+            driver->guests["g1"].state = GuestState::paused;
+            driver->guests["g1"].leaving.stopped();
+        }
+        driver->faults.clear();
+        ASSERT_TRUE(ask("freeze_line", of_line(line))) << last_error;
+        auto captured = from_json<CapturedLine>(*ask("capture_line", of_line(line)), "captured");
+        ASSERT_TRUE(captured) << last_error;
+        EXPECT_EQ(captured->guests[0].method, CaptureMethod::stop_copy);
+        EXPECT_NE(captured->guests[0].note.find("before the job was silent"), std::string::npos);
+        EXPECT_EQ(captured->guests[1].method,
+                  when_held ? CaptureMethod::live : CaptureMethod::stop_copy);
+        ASSERT_TRUE(ask("resume_line", of_line(line))) << last_error;
+        EXPECT_TRUE(everything_runs());
+        ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+        EXPECT_TRUE(failed.empty());
+    }
+}
+
+TEST_F(BridgeTest, ALiveCaptureIsUndoneAtAnyTime) {
+    const std::vector<const char*> steps{"copy_line", "freeze_line", "capture_line", "resume_line"};
+    for (std::size_t n = 0; n <= steps.size(); ++n) {
+        ASSERT_TRUE(ask("prepare_line", prepare(1, "live"))) << last_error;
+        for (std::size_t i = 0; i < n; ++i) ASSERT_TRUE(ask(steps[i], of_line(1))) << last_error;
+        ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+        EXPECT_TRUE(everything_runs()) << "after " << n << " steps";
+        EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+    }
+    ASSERT_TRUE(ask("prepare_line", prepare(2, "live"))) << last_error;
+    EXPECT_FALSE(ask("freeze_line", of_line(2))) << "its memory is not out";
+    ASSERT_TRUE(ask("abort_line", of_line(2))) << last_error;
+    EXPECT_TRUE(everything_runs());
+    ASSERT_TRUE(ask("prepare_line", prepare(3, "live"))) << last_error;
+    ASSERT_TRUE(ask("copy_line", of_line(3))) << last_error;
+    bridge->link_down();
+    EXPECT_TRUE(run_until(
+        io,
+        [&] {
+            return !bridge->part_of({7, 3})->active();
+        },
+        std::chrono::seconds(10)));
+}
+
+TEST_F(BridgeTest, WhereNoLiveCaptureCanBeHadItIsStopAndCopyAndSaysWhy) {
+    driver->faults = {"no_live"};
+    Result<json::object> prepared = ask("prepare_line", prepare(1, "live"));
+    ASSERT_TRUE(prepared) << last_error;
+    EXPECT_FALSE(from_json<PreparedLine>(*prepared, "prepared")->copies);
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    auto captured = from_json<CapturedLine>(*ask("capture_line", of_line(1)), "captured");
+    ASSERT_TRUE(captured) << last_error;
+    EXPECT_EQ(captured->guests[0].method, CaptureMethod::stop_copy);
+    EXPECT_EQ(captured->guests[0].note, "no live capture: no log-dirty");
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+}
+
 TEST_F(BridgeTest, ACaptureThatFailsIsAnErrorAndTheAbortLetsEverythingRun) {
     driver->faults = {"capture_fails"};
     ASSERT_TRUE(ask("prepare_line", prepare(1)));

@@ -495,6 +495,41 @@ TEST_F(CoordinatorLines, NoGuestIsCapturedBeforeAllAreStopped) {
     }
 }
 
+TEST_F(CoordinatorLines, MemoryOfGuestsThatAreCapturedLiveIsOutBeforeTheDrain) {
+    w.ready();
+    w.bridge("h2").captures_live = true;
+    w.bridge("h2").late.insert(CopyLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 copy_line") == 1; }));
+    w.settle(100);
+    EXPECT_EQ(w.count("g1 drain"), 0);
+    w.bridge("h2").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_TRUE(*outcome);
+    EXPECT_EQ(w.count("h1 copy_line"), 0) << "its guests are not";
+    EXPECT_LT(w.place_of("h2 copy_line"), w.place_of("g1 drain"));
+    expect_released(false);
+}
+
+TEST_F(CoordinatorLines, ALiveCaptureThatFailsBeforeTheDrainLeavesTheRanksAlone) {
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3"}) w.bridge(h).captures_live = true;
+    w.bridge("h1").refuse[CopyLine::kType] = fail("capturing g1", "h1", "it stopped by itself");
+    expect_undone(w.line(), "it stopped by itself", 3);
+    EXPECT_EQ(w.count("g1 drain"), 0);
+    w.bridge("h1").refuse.clear();
+    w.bridge("h1").mute.insert(CopyLine::kType);
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h1 copy_line") == 2; }));
+    w.master("g2").die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_FALSE(*outcome);
+    EXPECT_NE(outcome->error().text().find("master on g2"), std::string::npos);
+    EXPECT_EQ(w.count("g1 drain"), 0);
+}
+
 TEST_F(CoordinatorLines, ABridgeThatSaysNoInPrepareLeavesTheRanksAlone) {
     w.ready();
     w.bridge("h1").refuse[PrepareLine::kType] = fail("opening images", "h1", "no space left");

@@ -105,6 +105,7 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
     auto job = [&] { return static_cast<std::uint32_t>(body.at("id").at("job").to_number<int>()); };
     if (type == PrepareLine::kType) {
         lines[line()] = as(static_cast<PrepareLine*>(nullptr)).guests;
+        return asker.reply(PreparedLine{captures_live});
     } else if (type == FreezeLine::kType) {
         FrozenLine reply;
         for (const auto& g : lines[line()]) reply.guests.push_back({g, wall_ns()});

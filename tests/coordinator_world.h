@@ -74,6 +74,7 @@ struct FakeBridge {
     std::vector<std::function<void()>> waiting;
     std::set<std::string> no_image;  // guests whose image fails
     bool images_late = false;        // images become durable by durable()
+    bool captures_live = false;
     std::map<std::uint32_t, std::vector<std::string>>
         lines;                         // line → guests, between prepare and end
     std::set<std::uint32_t> standing;  // lines that hold guests still

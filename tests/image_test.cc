@@ -36,7 +36,7 @@ class ImageTest : public ::testing::Test {
         options.path = path;
         options.header.guest = "g1";
         options.header.job = 7;
-        options.memory_bytes = 4U << 20;
+        options.memory = std::make_shared<const std::uint64_t>(4U << 20);
         auto writer = ImageWriter::open(io, options);
         EXPECT_TRUE(writer);
         return *writer;

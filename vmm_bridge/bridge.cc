@@ -106,7 +106,7 @@ void Bridge::link_down() {
         if (ec) return;
         const auto parts = parts_;
         for (const auto& [key, part] : parts) {
-            if (part->holding_still()) part->abort("the coordinator is gone", [](Result<Done>) {});
+            if (part->acts_on_guests()) part->abort("the coordinator is gone", [](Result<Done>) {});
         }
         drop_moves("the coordinator is gone");
     });

@@ -55,7 +55,8 @@ class Bridge {
     void restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done);
     void resume_guests(const ResumeGuests& ask, Callback<Done> done);
     // bridge_lines.cc
-    void prepare_line(const PrepareLine& ask, Callback<Done> done);
+    void prepare_line(const PrepareLine& ask, Callback<PreparedLine> done);
+    void copy_line(const CopyLine& ask, Callback<Done> done);
     void freeze_line(const FreezeLine& ask, Callback<FrozenLine> done);
     void capture_line(const CaptureLine& ask, Callback<CapturedLine> done);
     void resume_line(const ResumeLine& ask, Callback<Done> done);
@@ -98,7 +99,7 @@ class Bridge {
     void forget_restored(const std::vector<std::string>& guests);
     std::vector<std::shared_ptr<Act<RestoredGuests>>> restores_of(
         const std::vector<std::string>& guests) const;  // those under way
-    Result<void> add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest);
+    Result<void> add_guest(LinePart& part, const PrepareLine& ask, std::size_t index);
     void retire_parts(std::uint32_t job);
     std::shared_ptr<GuestDeparture> departure_of(const std::string& guest) const;
     std::shared_ptr<GuestArrival> arrival_of(const std::string& guest) const;
@@ -112,6 +113,7 @@ class Bridge {
     Events events_;
     std::function<void(int)> keep_stream_;
     LineStore store_;
+    MemoryBudget budget_;
     std::vector<GuestDefinition> definitions_;
     std::map<LineKey, std::shared_ptr<LinePart>> parts_;
     std::vector<Restored> restored_;

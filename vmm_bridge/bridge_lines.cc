@@ -9,8 +9,9 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr const char* kCaptures[] = {"auto", "background", "stop_copy", kNoCapture};
+constexpr const char* kCaptures[] = {"auto", "background", "live", "stop_copy", kNoCapture};
 constexpr std::size_t kKeptParts = 64;
+constexpr std::uint64_t kBesidesMemory = 64U << 20;  // in a stream: device state, page headers
 
 std::string label(LineId id) {
     return "line " + std::to_string(id.line) + " of job " + std::to_string(id.job);
@@ -20,7 +21,7 @@ std::string label(LineId id) {
 
 // ---- prepare ----
 
-void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
+void Bridge::prepare_line(const PrepareLine& ask, Callback<PreparedLine> done) {
     auto refuse = [&](const std::string& why, ErrorKind kind) {
         done(fail("preparing " + label(ask.id), config_.bridge.host, why, kind));
     };
@@ -29,13 +30,17 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
     }
     if (ask.guests.empty()) return refuse("no guest is named", ErrorKind::usage);
     if (std::find(std::begin(kCaptures), std::end(kCaptures), ask.capture) == std::end(kCaptures)) {
-        return refuse("capture must be auto, background, stop_copy or none", ErrorKind::usage);
+        return refuse("capture must be auto, background, live, stop_copy or none",
+                      ErrorKind::usage);
     }
     if (auto part = part_of(ask.id); part && part->active()) {
         if (part->guests() != ask.guests) {
             return refuse("it is under way with other guests", ErrorKind::refused);
         }
-        return part->prepare(std::move(done));
+        return part->prepare([part, done = std::move(done)](Result<Done> prepared) {
+            if (!prepared) return done(prepared.error());
+            done(PreparedLine{part->copies()});
+        });
     }
     Result<void> known = check_guests(ask.guests);
     if (!known) return done(known.error());
@@ -59,20 +64,22 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<Done> done) {
                                                                 events_.durable(durable);
                                                             },
                                                             events_.failed});
-    for (const auto& guest : ask.guests) {
-        Result<void> added = add_guest(*part, ask, guest);
+    for (std::size_t i = 0; i < ask.guests.size(); ++i) {
+        Result<void> added = add_guest(*part, ask, i);
         if (!added) return done(added.error());
     }
     parts_[{ask.id.job, ask.id.line}] = part;
     part->prepare([this, part, done = std::move(done)](Result<Done> prepared) {
         // A line that could not begin leaves nothing and blocks no other.
-        if (prepared || !part->active()) return done(std::move(prepared));
+        if (prepared) return done(PreparedLine{part->copies()});
+        if (!part->active()) return done(prepared.error());
         const Error why = prepared.error();
         part->abort(why.text(), [done, why](Result<Done>) { done(why); });
     });
 }
 
-Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std::string& guest) {
+Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, std::size_t index) {
+    const std::string& guest = ask.guests[index];
     const auto views = driver_->list();
     const GuestView* view = view_of(views, guest);
     if (!view || view->state != GuestState::running) {
@@ -89,8 +96,13 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, const std
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
         bytes = std::min(bytes, last->second + last->second / 3);
     }
+    // The whole guest, if that can be: then the storage holds up no stream.
+    MemoryBudget::Share memory;
+    if (ask.capture != kNoCapture) {
+        memory = budget_.take((d.memory_mib << 20) + kBesidesMemory, ask.guests.size() - index);
+    }
     part.add({header, store_.image_path(ask.id, guest), ask.capture, config_.bridge.zstd_level,
-              keep_stream_},
+              std::move(memory), keep_stream_},
              bytes);
     return {};
 }
@@ -102,7 +114,12 @@ void Bridge::retire_parts(std::uint32_t job) {
     });
 }
 
-// ---- freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough ----
+// ---- copy, freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough
+// ----
+
+void Bridge::copy_line(const CopyLine& ask, Callback<Done> done) {
+    part_of(ask.id)->copy(std::move(done));
+}
 
 void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
     if (!ask.hold_s) return part_of(ask.id)->freeze(std::chrono::seconds(0), std::move(done));

@@ -11,6 +11,9 @@
 //        │           │          │      └─► finished                 the stream has ended well
 //        └───────────┴──────────┴────► cancel ──► resume            at any time; all undone
 //
+// A guest that is captured live is prepared, and then sent away (below) into its image, where it
+// stays.
+//
 // A move, of one guest:
 //
 //     migrate_out ──► copied ──► converge ──► finished      it stands still here, all of it is sent
@@ -47,6 +50,7 @@ struct MigrateOut {
     std::function<void()> stopped;  // it stands still; the rest is on its way
     // All is in the stream, and the time of the stop; or why not: then it runs on here.
     Callback<std::int64_t> finished;
+    bool stays = false;  // it is only captured: nobody else will run it
 };
 
 struct MigrationFacts {

@@ -1,7 +1,5 @@
 #include "vmm_bridge/guest_capture.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 
@@ -14,15 +12,11 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::chrono::seconds kWriterLimit{5};
-constexpr std::uint64_t kMargin = 64U << 20;  // device state, page headers
 
-// What may wait in memory: the whole guest, so that its stream is never held up by the storage, but
-// not more than half of what the host has free.
-std::size_t buffer_bytes(std::uint64_t memory_mib) {
-    const auto free_bytes = static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
-                            static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-    return std::clamp<std::uint64_t>((memory_mib << 20) + kMargin, kMargin,
-                                     std::max(kMargin, free_bytes / 2));
+// The one that is tried first; what is refused is followed by the last.
+CaptureMethod first_method(const std::string& capture) {
+    if (capture == "stop_copy") return CaptureMethod::stop_copy;
+    return capture == "live" ? CaptureMethod::live : CaptureMethod::background;
 }
 
 }  // namespace
@@ -32,7 +26,7 @@ GuestCapture::GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Even
       driver_(driver),
       plan_(std::move(plan)),
       events_(std::move(events)),
-      method_(plan_.capture == "stop_copy" ? CaptureMethod::stop_copy : CaptureMethod::background),
+      method_(first_method(plan_.capture)),
       settled_(plan_.capture == kNoCapture) {}
 
 // ---- prepare ----
@@ -46,8 +40,7 @@ void GuestCapture::prepare(Callback<Done> done) {
 }
 
 void GuestCapture::open_writer(Callback<Done> done) {
-    ImageWriter::Options options{plan_.path, plan_.header, plan_.zstd_level,
-                                 buffer_bytes(plan_.header.memory_mib)};
+    ImageWriter::Options options{plan_.path, plan_.header, plan_.zstd_level, plan_.memory};
     run_blocking<std::shared_ptr<ImageWriter>>(
         io_, [&io = io_, options] { return ImageWriter::open(io, options); },
         [self = shared_from_this(), done](Result<std::shared_ptr<ImageWriter>> writer) {
@@ -61,27 +54,104 @@ void GuestCapture::open_writer(Callback<Done> done) {
 void GuestCapture::ask_driver(Callback<Done> done) {
     driver_.prepare(guest(), method_, [self = shared_from_this(), done](Result<Done> ready) {
         const bool refused = !ready && ready.error().kind == ErrorKind::refused;
-        if (!refused || self->method_ != CaptureMethod::background) return done(ready);
-        self->note_ = "no background capture: " + ready.error().why;
+        if (!refused || self->method_ == CaptureMethod::stop_copy) return done(ready);
+        self->note_ = "no " + name_of(self->method_) + " capture: " + ready.error().why;
         self->method_ = CaptureMethod::stop_copy;
         self->ask_driver(done);
     });
+}
+
+// ---- copy ----
+
+void GuestCapture::copy(Callback<Done> done) {
+    if (!copies()) return done(Done{});
+    auto self = shared_from_this();
+    live_ = std::make_shared<LiveCapture>(io_, driver_, guest(), [self](const Error& why) {
+        self->retreat(why, [](Result<Done>) {});
+    });
+    Result<Fd> stream = live_->open();
+    if (stream && !writer_) stream = fail("capturing guest " + guest(), "", "it was not prepared");
+    if (!stream) {
+        fail_image(stream.error().text());
+        return done(stream.error());
+    }
+    start_writer(std::move(*stream));
+    live_->copy([self, done = std::move(done)](const Result<Done>& copied) {
+        copied ? done(Done{}) : self->retreat(copied.error(), done);
+    });
+}
+
+// The job is not silent yet, so the guest may as well run on.
+void GuestCapture::retreat(const Error& why, Callback<Done> done) {
+    if (!retreat_.join(std::move(done))) return;
+    auto end = [self = shared_from_this()](const Error& error) { self->retreat_.finish(error); };
+    if (aborted_ || live_ == nullptr) return end(why);
+    give_up_method(why.why);
+    frozen_ = true;  // it may be
+    free_guest([self = shared_from_this(), end](Result<Done> freed) {
+        if (!freed) return end(freed.error());
+        self->open_writer([self, end](Result<Done> opened) {
+            if (!opened) return end(opened.error());
+            self->ask_driver(
+                [self](Result<Done> ready) { self->retreat_.finish(std::move(ready)); });
+        });
+    });
+}
+
+void GuestCapture::give_up_method(const std::string& why) {
+    log_warning("guest " + guest() + " is captured by stop-and-copy: " + name_of(method_) +
+                " capture failed: " + why);
+    note_ = name_of(method_) + " capture failed: " + why;
+    method_ = CaptureMethod::stop_copy;
+    ++attempt_;
+    streaming_ = false;
+    live_.reset();
+    writer_->cancel(fail("capturing guest " + guest(), "", why));
 }
 
 // ---- freeze ----
 
 void GuestCapture::freeze(Callback<GuestFrozen> done) {
     frozen_ = true;
-    driver_.freeze(guest(), [self = shared_from_this(), done](Result<std::int64_t> at) {
+    Callback<std::int64_t> frozen = [self = shared_from_this(),
+                                     done = std::move(done)](Result<std::int64_t> at) {
         if (!at) return done(at.error());
         done(GuestFrozen{self->guest(), *at});
-    });
+    };
+    if (live_) return live_->freeze(std::move(frozen));
+    if (retreat_.begun()) {
+        retreat_.join([self = shared_from_this(), frozen](const Result<Done>& back) {
+            if (!back) return frozen(back.error());
+            self->frozen_ = true;
+            self->driver_.freeze(self->guest(), frozen);
+        });
+        return;
+    }
+    if (!copies()) return driver_.freeze(guest(), std::move(frozen));
+    frozen(fail("stopping guest " + guest(), "", "its memory is not out", ErrorKind::refused));
 }
 
 // ---- capture ----
 
 void GuestCapture::capture(Callback<GuestCaptured> done) {
-    start_stream(std::move(done));
+    if (!live_) return start_stream(std::move(done));
+    live_->finish([self = shared_from_this(), done = std::move(done)](Result<std::int64_t> at) {
+        if (!at) return done(at.error());
+        self->writer_->seal();
+        done(GuestCaptured{self->guest(), self->method_, *at, self->note_});
+    });
+}
+
+unsigned GuestCapture::start_writer(Fd stream) {
+    const unsigned attempt = ++attempt_;
+    streaming_ = true;
+    auto ended = written_ = std::make_shared<Act<Done>>();
+    writer_->start(std::move(stream),
+                   [self = shared_from_this(), attempt, ended](Result<WrittenImage> written) {
+                       if (attempt == self->attempt_) self->on_written(std::move(written));
+                       ended->finish(Done{});
+                   });
+    return attempt;
 }
 
 void GuestCapture::start_stream(Callback<GuestCaptured> done) {
@@ -93,14 +163,8 @@ void GuestCapture::start_stream(Callback<GuestCaptured> done) {
         return done(e);
     }
     if (plan_.keep) plan_.keep(stream->bridge.get());
-    const unsigned attempt = ++attempt_;
-    streaming_ = true;
+    const unsigned attempt = start_writer(std::move(stream->bridge));
     auto self = shared_from_this();
-    auto ended = written_ = std::make_shared<Act<Done>>();
-    writer_->start(std::move(stream->bridge), [self, attempt, ended](Result<WrittenImage> written) {
-        if (attempt == self->attempt_) self->on_written(std::move(written));
-        ended->finish(Done{});
-    });
     driver_.capture(
         guest(), method_, std::move(stream->vmm),
         [self, attempt, done](Result<std::int64_t> at) {
@@ -120,11 +184,8 @@ void GuestCapture::on_cut(Result<std::int64_t> at, const Callback<GuestCaptured>
 
 // In the same line: the guest is still stopped, its state the same.
 void GuestCapture::fall_back(const Error& why, Callback<GuestCaptured> done) {
-    log_warning("guest " + guest() + " is captured by stop-and-copy: " + why.text());
-    note_ = "background capture failed: " + why.why;
-    method_ = CaptureMethod::stop_copy;
-    const unsigned attempt = ++attempt_;
-    writer_->cancel(why);
+    give_up_method(why.why);
+    const unsigned attempt = attempt_;
     auto self = shared_from_this();
     open_writer([self, attempt, done](Result<Done> opened) {
         if (!opened) return done(opened.error());
@@ -147,6 +208,7 @@ void GuestCapture::on_written(Result<WrittenImage> written) {
     if (!written) return fail_image(written.error().text());
     streaming_ = false;
     settled_ = true;
+    plan_.memory.reset();
     events_.durable(*written);
 }
 
@@ -154,6 +216,7 @@ void GuestCapture::fail_image(const std::string& reason) {
     if (settled_ || aborted_) return;
     streaming_ = false;
     settled_ = true;
+    plan_.memory.reset();
     log_error("the image of guest " + guest() + " cannot be had: " + reason);
     events_.failed(reason);
 }
@@ -174,7 +237,9 @@ void GuestCapture::resume(Callback<Done> done) {
 void GuestCapture::abort(Callback<Done> done) {
     aborted_ = true;
     streaming_ = false;
+    plan_.memory.reset();
     ++attempt_;
+    if (live_) live_->cancel();
     if (writer_) writer_->cancel(fail("writing an image", plan_.path, "the line was aborted"));
     free_guest([self = shared_from_this(), done](Result<Done> freed) {
         self->await_writer([freed, done](Result<Done> ended) { done(freed ? ended : freed); });

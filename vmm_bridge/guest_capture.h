@@ -5,6 +5,9 @@
 //                     the background is refused └──┘ stop-and-copy   └──────► failed (its image)
 //     any ──abort──► aborted: capture cancelled, guest running, image given up
 //
+// One that is captured live is prepared ──copy──► copied ──freeze──► frozen (live_capture.h). If
+// that fails before freeze, it is let run and prepared for stop-and-copy.
+//
 // Threads: the io_context's. Each act is asked for once (line_part.h sees to that); callbacks once.
 #pragma once
 
@@ -16,6 +19,7 @@
 #include "grl/message.h"
 #include "vmm_bridge/driver.h"
 #include "vmm_bridge/image_writer.h"
+#include "vmm_bridge/live_capture.h"
 
 namespace grl::bridge {
 
@@ -24,8 +28,9 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     struct Plan {
         ImageHeader header;
         std::string path;     // of its image
-        std::string capture;  // auto, background, stop_copy, none
+        std::string capture;  // auto, background, live, stop_copy, none
         int zstd_level = 1;
+        MemoryBudget::Share memory;            // in which its stream may wait
         std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };
     struct Events {
@@ -36,12 +41,14 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Events events);
 
     void prepare(Callback<Done> done);  // the directory is there
+    void copy(Callback<Done> done);     // of a guest that is captured live; else nothing
     void freeze(Callback<GuestFrozen> done);
     void capture(Callback<GuestCaptured> done);
     void resume(Callback<Done> done);
     void abort(Callback<Done> done);  // the image's files stay, to be removed by the caller
 
     const std::string& guest() const { return plan_.header.guest; }
+    bool copies() const { return method_ == CaptureMethod::live; }  // known when prepared
     bool streaming() const { return streaming_; }
     bool settled() const { return settled_; }           // durable or failed
     bool held() const { return frozen_ && is_here(); }  // by freeze, and not let go yet
@@ -51,9 +58,12 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     void ask_driver(Callback<Done> done);
     void open_writer(Callback<Done> done);
     void start_stream(Callback<GuestCaptured> done);
+    unsigned start_writer(Fd stream);  // gives the attempt
     void on_cut(Result<std::int64_t> at, const Callback<GuestCaptured>& done);
     void on_finished(const Result<Done>& outcome);
     void fall_back(const Error& why, Callback<GuestCaptured> done);
+    void retreat(const Error& why, Callback<Done> done);
+    void give_up_method(const std::string& why);
     void on_written(Result<WrittenImage> written);
     void fail_image(const std::string& reason);
     void free_guest(Callback<Done> done);
@@ -67,6 +77,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     CaptureMethod method_;
     std::string note_;
     std::shared_ptr<ImageWriter> writer_;
+    std::shared_ptr<LiveCapture> live_;
+    Act<Done> retreat_;                   // from a live capture
     std::shared_ptr<Act<Done>> written_;  // of writer_, once it was started
     unsigned attempt_ = 0;                // callbacks of an attempt that is over are passed over
     bool frozen_ = false;

@@ -33,7 +33,7 @@ struct ImageWriter::State {
         : io(context),
           options(std::move(o)),
           file(std::move(fd), options.path),
-          queue(options.memory_bytes) {}
+          queue(options.memory ? *options.memory : kLeastShare) {}
 
     asio::io_context& io;
     Options options;
@@ -75,6 +75,7 @@ void ImageWriter::start(Fd stream, Callback<WrittenImage> done) {
     std::thread([state = state_, work = std::move(work), done = std::move(done)]() mutable {
         Result<WrittenImage> written = state->store();
         if (!written) state->give_up(written.error());
+        state->options.memory.reset();  // the object may stay for long
         asio::post(state->io, [written = std::move(written), done = std::move(done)]() mutable {
             done(std::move(written));
         });

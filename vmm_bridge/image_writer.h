@@ -4,8 +4,8 @@
 //                └─────► cancel, or an error ──► failed: the file is closed, torn, of no use
 //
 // Two threads of its own: one drains the stream into memory as fast as it comes, since the guest is
-// stopped or slow until it is out; the other, at low priority, compresses and writes. After a
-// failure the stream is drained still, to nowhere, so that the guest comes to no harm.
+// stopped or slow until it is out; the other compresses and writes. After a failure the stream is
+// drained still, to nowhere, so that the guest comes to no harm.
 //
 // The state is shared with the threads; the object may go at any time (that cancels).
 #pragma once
@@ -19,6 +19,7 @@
 #include "grl/file.h"
 #include "vmm_bridge/async.h"
 #include "vmm_bridge/image_format.h"
+#include "vmm_bridge/memory_budget.h"
 
 namespace grl::bridge {
 
@@ -37,7 +38,8 @@ class ImageWriter {
         std::string path;
         ImageHeader header;
         int zstd_level = 1;
-        std::size_t memory_bytes = 64U << 20;  // what may wait between the two threads
+        // What may wait between the two threads; none: the least.
+        MemoryBudget::Share memory;
     };
 
     // Creates the file, 0600, in place of any older one. Blocking.

@@ -81,6 +81,25 @@ void LinePart::prepare(Callback<Done> done) {
         });
 }
 
+// ---- copy ----
+
+void LinePart::copy(Callback<Done> done) {
+    if (!copy_.join(std::move(done))) return;
+    state_ = State::copying;
+    report_progress();
+    gather_done(
+        guests_, [](const auto& guest, Callback<Done> d) { guest->copy(d); },
+        [self = shared_from_this()](Result<Done> copied) {
+            if (copied) self->advance(State::copying, State::copied);
+            self->copy_.finish(std::move(copied));
+        });
+}
+
+bool LinePart::copies() const {
+    return std::any_of(guests_.begin(), guests_.end(),
+                       [](const auto& guest) { return guest->copies(); });
+}
+
 // ---- freeze ----
 
 void LinePart::freeze(std::chrono::seconds hold, Callback<FrozenLine> done) {

@@ -3,6 +3,8 @@
 //     preparing ► prepared ► freezing ► frozen ► capturing ► captured ► resuming ► resumed ► over
 //         └──────────┴───────────┴─────────┴──────────┴──────────┴──────────┴─► aborting ► aborted
 //
+// and prepared ► copying ► copied ► freezing where a guest is captured live.
+//
 // Each act may be asked for again, while it runs or afterwards, and has the one outcome. A part
 // that holds guests still and hears nothing is aborted by itself (Limits). Threads: the
 // io_context's.
@@ -23,6 +25,8 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     enum class State {
         preparing,
         prepared,
+        copying,
+        copied,
         freezing,
         frozen,
         capturing,
@@ -45,6 +49,7 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     void add(GuestCapture::Plan plan, std::uint64_t bytes);
 
     void prepare(Callback<Done> done);
+    void copy(Callback<Done> done);
     // A hold lasts `hold`; 0: it is none.
     void freeze(std::chrono::seconds hold, Callback<FrozenLine> done);
     void capture(Callback<CapturedLine> done);
@@ -54,8 +59,11 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     LineId id() const { return id_; }
     State state() const { return state_; }
     bool holds(const std::string& guest) const;
+    bool copies() const;  // known when prepared: copy() is wanted
     bool keeps_images() const { return keeps_images_; }
     bool active() const { return state_ < State::over || state_ == State::aborting; }
+    // Asks something of the guests or keeps them from running.
+    bool acts_on_guests() const { return state_ >= State::copying && state_ <= State::resuming; }
     bool holding_still() const { return state_ >= State::freezing && state_ <= State::resuming; }
     const std::string& abort_reason() const { return abort_reason_; }
     std::vector<std::string> guests() const;
@@ -79,6 +87,7 @@ class LinePart : public std::enable_shared_from_this<LinePart> {
     std::uint64_t wanted_bytes_ = 0;
     bool keeps_images_ = false;  // a hold keeps none, and touches no storage
     Act<Done> prepare_;
+    Act<Done> copy_;
     Act<FrozenLine> freeze_;
     Act<CapturedLine> capture_;
     Act<Done> resume_;

@@ -49,7 +49,8 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
 
     void freeze(Callback<std::int64_t> done);
     void resume(Callback<Done> done);
-    // It is on its way to another host: if this bridge ends, the next one knows.
+    // Held by a line, or on its way to another host: if this bridge ends, the next one knows.
+    void mark_frozen(bool frozen);
     void mark_moving(bool moving);
 
     // One of its monitor's commands, with the usual deadline.
@@ -85,7 +86,6 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void on_event(const QmpEvent& event);
     void on_monitor_closed(const Error& error);
     void on_process_ended();
-    void mark_frozen(bool frozen);
     void mark(const std::string& path, bool there);
     void settle_capture(Callback<Done> done);
     void give_up_adopting(const Error& why, Callback<Done> done);

@@ -40,7 +40,7 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
     started_ = true;
     auto self = shared_from_this();
     guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
-    guest_->mark_moving(true);
+    events_.stays ? guest_->mark_frozen(true) : guest_->mark_moving(true);
     deadline_.expires_after(kMoveLimit);
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("QEMU did not send it in time"));
@@ -116,7 +116,7 @@ void QemuMigration::completed() {
     guest_->await_status({"postmigrate"}, [self = shared_from_this()](Result<std::string> status) {
         if (self->ended_) return;
         if (!status) return self->end(status.error());
-        self->guest_->set_state(GuestState::moved);
+        self->guest_->set_state(self->events_.stays ? GuestState::paused : GuestState::moved);
         self->end(self->guest_->stopped_at_ns());
     });
 }

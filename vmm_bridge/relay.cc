@@ -9,10 +9,11 @@ namespace {
 
 constexpr std::array kRequests = std::to_array<std::string_view>({
     Heartbeat::kType,    StartGuest::kType,  DestroyGuests::kType, RestoreGuests::kType,
-    ResumeGuests::kType, PrepareLine::kType, FreezeLine::kType,    CaptureLine::kType,
-    ResumeLine::kType,   AbortLine::kType,   CommitLine::kType,    ReceiveGuest::kType,
-    SendGuest::kType,    SwitchGuest::kType, AwaitGuest::kType,    DropMove::kType,
-    ListLines::kType,    VerifyLine::kType,  DeleteLine::kType,    SweepLines::kType,
+    ResumeGuests::kType, PrepareLine::kType, CopyLine::kType,      FreezeLine::kType,
+    CaptureLine::kType,  ResumeLine::kType,  AbortLine::kType,     CommitLine::kType,
+    ReceiveGuest::kType, SendGuest::kType,   SwitchGuest::kType,   AwaitGuest::kType,
+    DropMove::kType,     ListLines::kType,   VerifyLine::kType,    DeleteLine::kType,
+    SweepLines::kType,
 });
 
 struct Event {

@@ -187,7 +187,14 @@ void XenDriver::prepare(const std::string& name, CaptureMethod method, Callback<
         });
     }
     // Anew, as its devices may be others than at the last capture.
-    guest->examine("preparing", std::move(done));
+    const bool live = method == CaptureMethod::live;
+    guest->examine("preparing", [guest, live, done = std::move(done)](Result<Done> ready) {
+        if (!ready || !live || guest->can_go_live()) return done(std::move(ready));
+        const GuestDefinition& d = guest->definition();
+        done(fail("preparing guest " + d.name, "",
+                  "the hypervisor cannot note what a " + d.xen.type + " guest writes",
+                  ErrorKind::refused));
+    });
 }
 
 void XenDriver::freeze(const std::string& name, Callback<std::int64_t> done) {

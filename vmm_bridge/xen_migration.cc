@@ -92,7 +92,7 @@ void XenMigration::sent(const Result<Done>& saved) {
         return end(fail("sending guest " + guest_->definition().name, "",
                         "libxenlight has sent it, but it is not suspended"));
     }
-    guest_->set_moved();
+    events_.stays ? guest_->set_state(GuestState::paused) : guest_->set_moved();
     end(guest_->stopped_at_ns());
 }
 

@@ -30,6 +30,7 @@ coordinator_conf() {
 	fence_program = "$LAB/etc/fence"
 	move_limit_mib_s = ${GRL_LAB_MOVE_LIMIT_MIB_S:-0}
 	encrypt_moves = ${ENCRYPT_MOVES:-true}
+	capture = "${GRL_LAB_CAPTURE:-auto}"
 	$(vmm_coordinator)
 	E
 }

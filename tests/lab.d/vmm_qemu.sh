@@ -9,7 +9,7 @@ VMM_APPEND="console=ttyS0 no_timer_check tsc=reliable 8250.nr_uarts=1"
 VMM_GRL_BRIDGE=$STAGE/usr/sbin/grl-bridge
 
 VMM_ALONE=QEMU
-VMM_CAPTURE=background # how guests are captured
+VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
 VMM_MOVE_S=6

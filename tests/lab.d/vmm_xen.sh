@@ -9,7 +9,7 @@ VMM_MODULES=(xen-blkfront xen-netfront) # of the guests
 VMM_APPEND="console=hvc0"
 VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_ALONE=xl
-VMM_CAPTURE=stop_copy # how guests are captured
+VMM_CAPTURE=${GRL_LAB_CAPTURE:-stop_copy} # how guests are captured
 VMM_GUEST_MIB=192
 VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated twice over
 # A guest stands still for seconds while its memory goes out, so a job needs longer between two lines.
