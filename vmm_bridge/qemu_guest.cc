@@ -95,26 +95,22 @@ void QemuGuest::resume(Callback<Done> done) {
         });
         return;
     }
-    auto self = shared_from_this();
-    command("query-status", {}, [self, done](Result<json::value> status) {
-        if (!status) return done(status.error());
-        const bool runs = text_in(*status, "status") == "running";
-        auto verified = [self, done](Result<std::string> word) {
-            if (!word) return done(word.error());
-            self->mark_frozen(false);
-            self->mark_moving(false);
-            self->set_state(GuestState::running);
-            if (!std::exchange(self->incoming_, false)) return done(Done{});
-            // The switches must learn that its address has moved here.
-            self->command("announce-self",
-                          {{"initial", 50}, {"max", 550}, {"rounds", 5}, {"step", 50}},
-                          [done](Result<json::value>) { done(Done{}); });
-        };
-        if (runs) return verified("running");
-        self->command("cont", {}, [self, verified](Result<json::value> reply) {
-            if (!reply) return verified(reply.error());
-            self->await_status({"running"}, verified);
-        });
+    auto verified = [self = shared_from_this(), done](Result<std::string> word) {
+        if (!word) return done(word.error());
+        self->mark_frozen(false);
+        self->mark_moving(false);
+        self->set_state(GuestState::running);
+        if (!std::exchange(self->incoming_, false)) return done(Done{});
+        // The switches must learn that its address has moved here.
+        self->command("announce-self",
+                      {{"initial", 50}, {"max", 550}, {"rounds", 5}, {"step", 50}},
+                      [done](Result<json::value>) { done(Done{}); });
+    };
+    // Also if it runs: a migration that was cancelled at its end has been seen to leave 7.2 running
+    // with disks given away, and the next migration's end makes it abort then. This takes them back.
+    command("cont", {}, [self = shared_from_this(), verified](Result<json::value> reply) {
+        if (!reply) return verified(reply.error());
+        self->await_status({"running"}, verified);
     });
 }
 
