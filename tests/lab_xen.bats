@@ -49,6 +49,21 @@ runs_on() { grl status | jq -e ".hosts[] | select(.host == \"$2\") | .guests[] |
     bridge_fails "only root may" in_host h1 timeout 20 setuidgid nobody "$VMM_GRL_BRIDGE"
 }
 
+# reach ROLE [COUNT]: as ROLE, so many of the six ways to the hypervisor are open; none by default.
+reach() {
+    run in_host h1 "$BUILD/tests/xen_reach" "$1"
+    echo "$output"
+    ((status == 0 && ${#lines[@]} == 6))
+    (($(grep -c ": reached\$" <<<"$output") == ${2:-0}))
+}
+
+@test "the processes of a bridge that have no rights cannot reach the hypervisor" {
+    build_step "$LAB/build.log" make -C "$BUILD" tests/xen_reach
+    reach "" 6
+    reach network
+    reach keeper
+}
+
 @test "a guest for which the hypervisor of the target has no memory stays where it runs" {
     local free
     free=$(in_host h2 xl info free_memory)
