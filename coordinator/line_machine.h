@@ -145,7 +145,10 @@ class LineMachine {
     const std::string& reason() const { return reason_; }
     bool over() const { return state_ == LineState::done || state_ == LineState::aborted; }
     // A request that comes now is served by this line: its cut still lies ahead.
-    bool before_cut() const { return state_ == LineState::request || state_ == LineState::prepare; }
+    bool before_cut() const {
+        return state_ == LineState::request || state_ == LineState::prepare ||
+               state_ == LineState::copy;
+    }
 
   private:
     LineState state_ = LineState::request;

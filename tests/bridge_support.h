@@ -104,7 +104,8 @@ class FakeDriver : public Driver {
     };
     std::map<std::string, Guest> guests;
     std::set<std::string> faults;  // no_background, no_live, background_fails, capture_fails,
-                                   // capture_hangs, resume_fails, stops_early, sending_fails
+                                   // capture_hangs, resume_fails, stops_early, sending_fails,
+                                   // sending_ends_late: stopped, and then nothing
     std::vector<std::string> calls;
     Events events;
 
@@ -221,7 +222,11 @@ class FakeDriver : public Driver {
     void converge(const std::string& guest, Callback<Done> done) override {
         calls.push_back("converge " + guest);
         later(done, Done{});
-        asio::post(io_, [this, guest] { send_rest(guest); });
+        asio::post(io_, [this, guest] {
+            if (!faults.contains("sending_ends_late")) return send_rest(guest);
+            guests[guest].state = GuestState::paused;
+            guests[guest].leaving.stopped();
+        });
     }
     void ask_migration(const std::string&, Callback<MigrationFacts> done) override {
         later(done, MigrationFacts{4096, 8192, 2});

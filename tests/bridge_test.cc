@@ -253,7 +253,7 @@ TEST_F(BridgeTest, RequestsThatComeAgainHaveTheSameOutcome) {
 
 TEST_F(BridgeTest, WithoutBackgroundTheLineIsTakenByStopAndCopyAndSaysWhy) {
     for (const auto* fault : {"no_background", "background_fails"}) {
-        driver->faults = {fault};
+        driver->faults = {fault, "no_live"};
         durable.clear();
         ASSERT_TRUE(ask("prepare_line", prepare(1, "auto"))) << last_error;
         ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
@@ -268,6 +268,27 @@ TEST_F(BridgeTest, WithoutBackgroundTheLineIsTakenByStopAndCopyAndSaysWhy) {
         ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
         EXPECT_TRUE(failed.empty());
         ASSERT_TRUE(ask("abort_line", of_line(1)));
+    }
+}
+
+TEST_F(BridgeTest, WhatIsNextToTheBackgroundIsALiveCaptureIfNothingElseIsAskedFor) {
+    driver->faults = {"no_background"};
+    for (std::uint32_t line : {1, 2}) {
+        const bool automatic = line == 1;
+        auto prepared = from_json<PreparedLine>(
+            *ask("prepare_line", prepare(line, automatic ? "auto" : "background")), "prepared");
+        ASSERT_TRUE(prepared) << last_error;
+        EXPECT_EQ(prepared->copies, automatic);
+        if (automatic) {
+            ASSERT_TRUE(ask("copy_line", of_line(line))) << last_error;
+        }
+        ASSERT_TRUE(ask("freeze_line", of_line(line))) << last_error;
+        auto captured = from_json<CapturedLine>(*ask("capture_line", of_line(line)), "captured");
+        ASSERT_TRUE(captured) << last_error;
+        EXPECT_EQ(captured->guests[0].method,
+                  automatic ? CaptureMethod::live : CaptureMethod::stop_copy);
+        EXPECT_EQ(captured->guests[0].note, "no background capture: no userfaultfd");
+        ASSERT_TRUE(ask("abort_line", of_line(line))) << last_error;
     }
 }
 
@@ -319,6 +340,61 @@ TEST_F(BridgeTest, AGuestThatStopsBeforeTheSilenceGoesOnAndIsCapturedByStopAndCo
         ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
         EXPECT_TRUE(failed.empty());
     }
+}
+
+// The other guests of the line stand still by then: what failed must not run before them.
+TEST_F(BridgeTest, ALiveCaptureThatFailsAfterTheStopIsNoLine) {
+    driver->faults = {"sending_ends_late"};
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "live"))) << last_error;
+    ASSERT_TRUE(ask("copy_line", of_line(1))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    for (const auto* guest : {"g1", "g2"}) {
+        std::exchange(driver->guests[guest].leaving, {}).finished(fail("sending", "", "torn"));
+    }
+    io.restart();
+    io.run_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(driver->guests["g1"].state, GuestState::paused);
+    EXPECT_FALSE(ask("capture_line", of_line(1)));
+    EXPECT_NE(last_error.find("torn"), std::string::npos) << last_error;
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, CopyingComesBeforeTheStopOrNotAtAll) {
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "stop_copy"))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    EXPECT_FALSE(ask("copy_line", of_line(1)));
+    EXPECT_FALSE(ask("resume_guests", {{"guests", {"g1"}}})) << "the line holds it";
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+}
+
+TEST_F(BridgeTest, ImagesThatAreWrittenAreNotKeptOpen) {
+    auto open_images = [&] {
+        std::size_t count = 0;
+        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+            std::error_code gone;
+            const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+            count += target.ends_with(".img") ? 1 : 0;
+        }
+        return count;
+    };
+    for (const auto* method : {"live", "stop_copy", "background"}) {
+        durable.clear();
+        ASSERT_TRUE(ask("prepare_line", prepare(1, method))) << last_error;
+        EXPECT_EQ(open_images(), 2U);
+        if (method == std::string("live")) {
+            ASSERT_TRUE(ask("copy_line", of_line(1))) << last_error;
+        }
+        ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+        ASSERT_TRUE(ask("capture_line", of_line(1))) << last_error;
+        ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+        ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+        EXPECT_TRUE(run_until(io, [&] { return open_images() == 0; })) << method;
+        ASSERT_TRUE(ask("abort_line", of_line(1)));
+    }
+    ASSERT_TRUE(ask("prepare_line", prepare(2, "stop_copy"))) << last_error;
+    ASSERT_TRUE(ask("abort_line", of_line(2)));
+    EXPECT_TRUE(run_until(io, [&] { return open_images() == 0; })) << "never started";
 }
 
 TEST_F(BridgeTest, ALiveCaptureIsUndoneAtAnyTime) {

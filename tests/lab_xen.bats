@@ -46,7 +46,7 @@ runs_on() { grl status | jq -e ".hosts[] | select(.host == \"$2\") | .guests[] |
 }
 
 @test "a bridge that is not root's is told so in one line" {
-    bridge_fails "only root may" in_host h1 timeout 20 setuidgid nobody "$VMM_GRL_BRIDGE"
+    bridge_fails "only root may" in_host h1 timeout 20 su -s /bin/sh nobody -c 'exec "$0" "$@"' "$VMM_GRL_BRIDGE"
 }
 
 # reach ROLE [COUNT]: as ROLE, so many of the six ways to the hypervisor are open; none by default.
@@ -76,19 +76,16 @@ reach() {
     in_ctl grlctl checkpoint "$JOB"
 }
 
-@test "a save helper that dies in a line aborts it, and the guests go on" {
-    local before
-    in_ctl grlctl checkpoint "$JOB"
-    before=$(committed "$JOB" | tail -n 1)
+# The job is not silent yet when the helper dies: its guest goes on, and is saved by the next one when it stands still.
+@test "a save helper that dies in a live capture costs a stop-and-copy" {
     helper_dies h2 3>&- &
-    run in_ctl grlctl checkpoint "$JOB"
+    run in_ctl grlctl --json checkpoint "$JOB"
     wait $! || true
     echo "$output"
-    ((status != 0))
-    [[ $output == *g2* ]]
+    ((status == 0))
+    jq -se '.[-1].guests[] | select(.guest == "g2") | .method == "stop_copy" and (.note | contains("live capture failed"))' <<<"$output"
     job_runs "$JOB"
-    verified "$JOB" "$before"
-    wait_ready "$JOB"
+    verified "$JOB" "$(committed "$JOB" | tail -n 1)"
     in_ctl grlctl checkpoint "$JOB"
     only_guests_are_left
 }

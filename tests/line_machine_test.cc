@@ -311,7 +311,7 @@ TEST(LineMachine, TheFirstReasonStays) {
 
 TEST(LineMachine, RequestsJoinOnlyBeforeTheCut) {
     for (S state : every<S>()) {
-        const bool before = state == S::request || state == S::prepare;
+        const bool before = state == S::request || state == S::prepare || state == S::copy;
         EXPECT_EQ(machine_in(state).before_cut(), before) << name_of(state);
     }
 }

@@ -91,7 +91,8 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, std::size
     ImageHeader header{config_.cluster,     ask.id.job,      ask.id.line,        guest,
                        config_.bridge.host, driver_->name(), driver_->version(), view->digest,
                        d.memory_mib,        now_ns()};
-    // No image is larger than what the VMM holds in memory; the last one says what to expect.
+    // What the VMM holds in memory; a live capture holds twice what is written meanwhile, but both
+    // packed. The last image says what to expect.
     std::uint64_t bytes = std::min(d.memory_mib << 20, view->resident_bytes);
     if (auto last = last_stored_bytes_.find(guest); last != last_stored_bytes_.end()) {
         bytes = std::min(bytes, last->second + last->second / 3);
@@ -114,8 +115,7 @@ void Bridge::retire_parts(std::uint32_t job) {
     });
 }
 
-// ---- copy, freeze, capture, resume: verbs.cc has seen to it that the part is there and far enough
-// ----
+// ---- copy to resume: verbs.cc has seen to it that the part is there and far enough ----
 
 void Bridge::copy_line(const CopyLine& ask, Callback<Done> done) {
     part_of(ask.id)->copy(std::move(done));

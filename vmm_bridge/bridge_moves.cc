@@ -55,6 +55,8 @@ void Bridge::receive_guest(const ReceiveGuest& ask, Callback<Done> done) {
         (view && view->state != GuestState::lost) || arrival_of(ask.guest)) {
         return refuse("it is here" + (view ? ", " + name_of(view->state) : std::string()));
     }
+    if (Result<void> room = driver_->check_memory(*definition); !room)
+        return refuse(room.error().why);
     if (definition->memory_mib > memory_free_mib()) {
         return refuse(std::to_string(definition->memory_mib) + " MiB of memory are wanted, " +
                       std::to_string(memory_free_mib()) + " are free");

@@ -77,6 +77,9 @@ class Driver {
     // The guests that are here, lost ones too until they are destroyed.
     virtual std::vector<GuestView> list() const = 0;
 
+    // Whether the VMM has the memory for one more, where it counts by itself.
+    virtual Result<void> check_memory(const GuestDefinition&) const { return {}; }
+
     // Boot it. Done when the VMM runs it; also when it ran already.
     virtual void start(const GuestDefinition& definition, Callback<Done> done) = 0;
 

@@ -13,10 +13,23 @@ namespace {
 
 constexpr std::chrono::seconds kWriterLimit{5};
 
-// The one that is tried first; what is refused is followed by the last.
+// The one that is tried first. Where it is refused, the next: with auto all of them, else the last.
 CaptureMethod first_method(const std::string& capture) {
     if (capture == "stop_copy") return CaptureMethod::stop_copy;
     return capture == "live" ? CaptureMethod::live : CaptureMethod::background;
+}
+
+void join_within(asio::io_context& io, Act<Done>& act, Callback<Done> done) {
+    auto once = std::make_shared<Act<Done>>();
+    once->join(std::move(done));
+    auto timer = std::make_shared<asio::steady_timer>(io, kWriterLimit);
+    timer->async_wait([once](boost::system::error_code ec) {
+        if (!ec) once->finish(fail("aborting a line", "", "the storage does not answer"));
+    });
+    act.join([once, timer](Result<Done>) {
+        timer->cancel();
+        once->finish(Done{});
+    });
 }
 
 }  // namespace
@@ -55,8 +68,11 @@ void GuestCapture::ask_driver(Callback<Done> done) {
     driver_.prepare(guest(), method_, [self = shared_from_this(), done](Result<Done> ready) {
         const bool refused = !ready && ready.error().kind == ErrorKind::refused;
         if (!refused || self->method_ == CaptureMethod::stop_copy) return done(ready);
-        self->note_ = "no " + name_of(self->method_) + " capture: " + ready.error().why;
-        self->method_ = CaptureMethod::stop_copy;
+        self->note_ += (self->note_.empty() ? "" : "; ") + ("no " + name_of(self->method_)) +
+                       " capture: " + ready.error().why;
+        const bool from_best = self->method_ == CaptureMethod::background;
+        self->method_ = from_best && self->plan_.capture == "auto" ? CaptureMethod::live
+                                                                   : CaptureMethod::stop_copy;
         self->ask_driver(done);
     });
 }
@@ -66,9 +82,11 @@ void GuestCapture::ask_driver(Callback<Done> done) {
 void GuestCapture::copy(Callback<Done> done) {
     if (!copies()) return done(Done{});
     auto self = shared_from_this();
-    live_ = std::make_shared<LiveCapture>(io_, driver_, guest(), [self](const Error& why) {
-        self->retreat(why, [](Result<Done>) {});
-    });
+    live_ = std::make_shared<LiveCapture>(io_, driver_, guest(),
+                                          [weak = weak_from_this()](const Error& why) {
+                                              if (auto capture = weak.lock())
+                                                  capture->retreat(why, [](Result<Done>) {});
+                                          });
     Result<Fd> stream = live_->open();
     if (stream && !writer_) stream = fail("capturing guest " + guest(), "", "it was not prepared");
     if (!stream) {
@@ -76,6 +94,7 @@ void GuestCapture::copy(Callback<Done> done) {
         return done(stream.error());
     }
     start_writer(std::move(*stream));
+    frozen_ = true;  // from here on the VMM may stop it by itself
     live_->copy([self, done = std::move(done)](const Result<Done>& copied) {
         copied ? done(Done{}) : self->retreat(copied.error(), done);
     });
@@ -85,11 +104,11 @@ void GuestCapture::copy(Callback<Done> done) {
 void GuestCapture::retreat(const Error& why, Callback<Done> done) {
     if (!retreat_.join(std::move(done))) return;
     auto end = [self = shared_from_this()](const Error& error) { self->retreat_.finish(error); };
-    if (aborted_ || live_ == nullptr) return end(why);
+    if (aborted_ || !live_) return end(why);
     give_up_method(why.why);
-    frozen_ = true;  // it may be
-    free_guest([self = shared_from_this(), end](Result<Done> freed) {
+    free_guest([self = shared_from_this(), end, why](Result<Done> freed) {
         if (!freed) return end(freed.error());
+        if (self->aborted_) return end(why);
         self->open_writer([self, end](Result<Done> opened) {
             if (!opened) return end(opened.error());
             self->ask_driver(
@@ -122,6 +141,9 @@ void GuestCapture::freeze(Callback<GuestFrozen> done) {
     if (retreat_.begun()) {
         retreat_.join([self = shared_from_this(), frozen](const Result<Done>& back) {
             if (!back) return frozen(back.error());
+            if (self->aborted_) {
+                return frozen(fail("stopping guest " + self->guest(), "", "the line was aborted"));
+            }
             self->frozen_ = true;
             self->driver_.freeze(self->guest(), frozen);
         });
@@ -136,6 +158,7 @@ void GuestCapture::freeze(Callback<GuestFrozen> done) {
 void GuestCapture::capture(Callback<GuestCaptured> done) {
     if (!live_) return start_stream(std::move(done));
     live_->finish([self = shared_from_this(), done = std::move(done)](Result<std::int64_t> at) {
+        self->live_.reset();
         if (!at) return done(at.error());
         self->writer_->seal();
         done(GuestCaptured{self->guest(), self->method_, *at, self->note_});
@@ -145,7 +168,7 @@ void GuestCapture::capture(Callback<GuestCaptured> done) {
 unsigned GuestCapture::start_writer(Fd stream) {
     const unsigned attempt = ++attempt_;
     streaming_ = true;
-    auto ended = written_ = std::make_shared<Act<Done>>();
+    auto ended = written_.emplace_back(std::make_shared<Act<Done>>());
     writer_->start(std::move(stream),
                    [self = shared_from_this(), attempt, ended](Result<WrittenImage> written) {
                        if (attempt == self->attempt_) self->on_written(std::move(written));
@@ -206,6 +229,7 @@ void GuestCapture::on_finished(const Result<Done>& outcome) {
 
 void GuestCapture::on_written(Result<WrittenImage> written) {
     if (!written) return fail_image(written.error().text());
+    writer_.reset();  // and with it the file's descriptor, which would keep a deleted image's room
     streaming_ = false;
     settled_ = true;
     plan_.memory.reset();
@@ -241,8 +265,11 @@ void GuestCapture::abort(Callback<Done> done) {
     ++attempt_;
     if (live_) live_->cancel();
     if (writer_) writer_->cancel(fail("writing an image", plan_.path, "the line was aborted"));
-    free_guest([self = shared_from_this(), done](Result<Done> freed) {
-        self->await_writer([freed, done](Result<Done> ended) { done(freed ? ended : freed); });
+    await_retreat([self = shared_from_this(), done](Result<Done>) {
+        self->free_guest([self, done](Result<Done> freed) {
+            self->writer_.reset();
+            self->await_writers([freed, done](Result<Done> ended) { done(freed ? ended : freed); });
+        });
     });
 }
 
@@ -259,19 +286,18 @@ void GuestCapture::free_guest(Callback<Done> done) {
     });
 }
 
-// Its files can be removed for good only when it writes no more.
-void GuestCapture::await_writer(Callback<Done> done) {
-    if (!written_) return done(Done{});
-    auto once = std::make_shared<Act<Done>>();
-    once->join(std::move(done));
-    auto timer = std::make_shared<asio::steady_timer>(io_, kWriterLimit);
-    timer->async_wait([once](boost::system::error_code ec) {
-        if (!ec) once->finish(fail("aborting a line", "", "the storage does not answer"));
-    });
-    written_->join([once, timer](Result<Done>) {
-        timer->cancel();
-        once->finish(Done{});
-    });
+// Nothing is awaited for longer than the storage may take.
+void GuestCapture::await_retreat(Callback<Done> done) {
+    if (!retreat_.begun() || retreat_.done()) return done(Done{});
+    join_within(io_, retreat_, std::move(done));
+}
+
+// Its files can be removed for good only when nobody writes them any more.
+void GuestCapture::await_writers(Callback<Done> done) {
+    gather_done(
+        written_,
+        [this](const auto& written, Callback<Done> one) { join_within(io_, *written, one); },
+        std::move(done));
 }
 
 bool GuestCapture::is_here() const {

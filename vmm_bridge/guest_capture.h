@@ -67,7 +67,8 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     void on_written(Result<WrittenImage> written);
     void fail_image(const std::string& reason);
     void free_guest(Callback<Done> done);
-    void await_writer(Callback<Done> done);
+    void await_writers(Callback<Done> done);
+    void await_retreat(Callback<Done> done);
     bool is_here() const;
 
     asio::io_context& io_;
@@ -79,7 +80,7 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
     std::shared_ptr<ImageWriter> writer_;
     std::shared_ptr<LiveCapture> live_;
     Act<Done> retreat_;                   // from a live capture
-    std::shared_ptr<Act<Done>> written_;  // of writer_, once it was started
+    std::vector<std::shared_ptr<Act<Done>>> written_;  // of each writer that was started
     unsigned attempt_ = 0;                // callbacks of an attempt that is over are passed over
     bool frozen_ = false;
     bool streaming_ = false;

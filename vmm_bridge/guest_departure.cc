@@ -40,7 +40,7 @@ void GuestDeparture::start(OpenedStream stream) {
     auto self = shared_from_this();
     Result<StreamPair> pair = open_stream_pair();
     if (!pair) return drop(pair.error().text(), [](Result<Done>) {});
-    narrowing_ = Fd(fcntl(pair->vmm.get(), F_DUPFD_CLOEXEC, 0));
+    width_ = Fd(fcntl(pair->vmm.get(), F_DUPFD_CLOEXEC, 0));
     pump_ = std::make_shared<StreamPump>(io_, std::move(pair->bridge), std::move(*network),
                                          [self](Result<Done> r) { self->on_pumped(r); });
     pump_->start();
@@ -55,15 +55,15 @@ void GuestDeparture::start(OpenedStream stream) {
 void GuestDeparture::on_copied() {
     if (state_ != State::copying) return;
     state_ = State::held;
-    if (narrowing_) narrow(narrowing_);
-    narrowing_.reset();
+    narrow(width_);
     pump_->hold();
     copied_.finish(Precopied{false, sent_bytes()});
 }
 
 // Too little was left to hold it back, or it was told to.
 void GuestDeparture::on_stopped() {
-    narrowing_.reset();
+    widen(width_);
+    width_.reset();
     pump_->go_on();  // a VMM that cannot write now answers nothing
     if (state_ != State::copying && state_ != State::held) return;
     state_ = State::switching;
@@ -103,11 +103,13 @@ void GuestDeparture::switch_over(Callback<Switched> done) {
         self->drop(told.error().text(), [](Result<Done>) {});
     });
     // Without waiting: the VMM may stand in the last write of a pass, and answer nothing.
+    widen(width_);
+    width_.reset();
     pump_->go_on();
 }
 
 void GuestDeparture::on_sent(const Result<std::int64_t>& at) {
-    narrowing_.reset();
+    width_.reset();
     if (!at) return drop(at.error().text(), [](Result<Done>) {});
     stopped_at_ns_ = *at;
     if (state_ < State::switching) state_ = State::switching;
@@ -138,11 +140,13 @@ void GuestDeparture::settle_moved() {
 void GuestDeparture::drop(const std::string& reason, Callback<Done> done) {
     auto self = shared_from_this();
     if (!drop_.join(std::move(done))) return;
+    const bool stopped = state_ == State::switching;
     state_ = State::dropping;
     reason_ = reason;
     log_warning("guest " + order_.guest + " is not moved: " + reason);
     timer_.cancel();
-    if (pump_) pump_->close();
+    width_.reset();
+    if (pump_) stopped ? pump_->discard() : pump_->close();
     const Error why = fail("sending guest " + order_.guest, "", reason);
     copied_.finish(why);
     switched_.finish(why);

@@ -59,7 +59,7 @@ class GuestDeparture : public std::enable_shared_from_this<GuestDeparture> {
     Progress progress_;
     State state_ = State::waiting;
     std::shared_ptr<StreamPump> pump_;
-    Fd narrowing_;  // the VMM's end, until it is narrowed
+    Fd width_;  // the VMM's end, to narrow and widen it; while it is there no end of it is seen
     std::optional<std::int64_t> stopped_at_ns_;
     bool pumped_ = false;
     Act<Precopied> copied_;

@@ -85,7 +85,10 @@ void LinePart::prepare(Callback<Done> done) {
 
 void LinePart::copy(Callback<Done> done) {
     if (!copy_.join(std::move(done))) return;
-    state_ = State::copying;
+    if (!advance(State::prepared, State::copying)) {
+        return copy_.finish(fail("copying the guests of " + label(id_), "",
+                                 "it is not what comes next", ErrorKind::refused));
+    }
     report_progress();
     gather_done(
         guests_, [](const auto& guest, Callback<Done> d) { guest->copy(d); },

@@ -17,7 +17,7 @@ Result<Fd> LiveCapture::open() {
     Result<StreamPair> to_image = open_stream_pair();
     if (!to_image) return to_image.error();
     vmm_ = std::move(from_vmm->vmm);
-    narrowing_ = Fd(fcntl(vmm_.get(), F_DUPFD_CLOEXEC, 0));
+    width_ = Fd(fcntl(vmm_.get(), F_DUPFD_CLOEXEC, 0));
     auto self = shared_from_this();
     pump_ = std::make_shared<StreamPump>(io_, std::move(from_vmm->bridge), std::move(to_image->vmm),
                                          [self](const Result<Done>& pumped) {
@@ -50,8 +50,7 @@ void LiveCapture::copy(Callback<Done> held) {
 void LiveCapture::on_copied() {
     if (state_ != State::copying) return;
     state_ = State::held;
-    if (narrowing_) narrow(narrowing_);
-    narrowing_.reset();
+    narrow(width_);
     pump_->hold();
     held_.finish(Done{});
 }
@@ -64,14 +63,18 @@ void LiveCapture::freeze(Callback<std::int64_t> stopped) {
         return fail_all(fail("stopping guest " + guest_, "", "its memory is not out"));
     }
     state_ = State::stopping;
+    stopping_ = true;
     driver_.converge(guest_, [self = shared_from_this()](const Result<Done>& told) {
         if (!told && self->state_ == State::stopping) self->fail_all(told.error());
     });
     // Without waiting: the VMM may stand in the last write of a pass, and answer nothing.
+    widen(width_);
+    width_.reset();
     pump_->go_on();
 }
 
 void LiveCapture::on_stopped() {
+    stopping_ = true;
     if (state_ == State::copying || state_ == State::held) {
         return fail_all(fail("capturing guest " + guest_, "",
                              "so little of it was left that its VMM stopped it before the job was "
@@ -92,6 +95,7 @@ void LiveCapture::finish(Callback<std::int64_t> sent) {
 void LiveCapture::settle() {
     if (state_ != State::stopped || !pumped_ || !all_sent_) return;
     state_ = State::sent;
+    failed_ = nullptr;
     sent_.finish(now_ns());
 }
 
@@ -101,15 +105,15 @@ void LiveCapture::cancel() {
 
 void LiveCapture::fail_all(const Error& why) {
     if (state_ == State::sent || state_ == State::failed) return;
-    const bool awaited = state_ != State::held && state_ != State::stopped;
+    const bool unawaited = state_ == State::held;
     state_ = State::failed;
-    narrowing_.reset();
-    if (pump_) pump_->close();
+    width_.reset();
+    if (pump_) stopping_ ? pump_->discard() : pump_->close();
     auto failed = std::exchange(failed_, nullptr);
     held_.finish(why);
     stopped_.finish(why);
     sent_.finish(why);
-    if (failed && !awaited) failed(why);
+    if (failed && unawaited) failed(why);
 }
 
 }  // namespace grl::bridge

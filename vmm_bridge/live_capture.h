@@ -23,7 +23,8 @@ namespace grl::bridge {
 
 class LiveCapture : public std::enable_shared_from_this<LiveCapture> {
   public:
-    // `failed` comes when it fails while nothing is waited for.
+    // `failed` comes when it fails between copy and freeze, while nothing is waited for. What fails
+    // after freeze is told to freeze or finish: the guest may stand still for all others of a line.
     LiveCapture(asio::io_context& io, Driver& driver, std::string guest,
                 std::function<void(const Error&)> failed);
 
@@ -47,8 +48,9 @@ class LiveCapture : public std::enable_shared_from_this<LiveCapture> {
     std::function<void(const Error&)> failed_;
     State state_ = State::copying;
     Fd vmm_;        // until copy()
-    Fd narrowing_;  // the same socket, to narrow it
+    Fd width_;  // the same socket, to narrow and widen it; while it is there no end of it is seen
     std::shared_ptr<StreamPump> pump_;
+    bool stopping_ = false;  // the VMM has stopped it, or was told to
     bool pumped_ = false;
     bool all_sent_ = false;
     Act<Done> held_;

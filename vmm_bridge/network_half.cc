@@ -39,7 +39,8 @@ class NetworkHalf {
             {[this](const std::string& type, const json::object& body) { on_event(type, body); },
              {},
              [this](const Error&) {
-                 log_warning("the privileged half has ended, so does this one");
+                 // One that never came up has said why.
+                 if (was_connected_) log_warning("the privileged half has ended, so does this one");
                  io_.stop();
              }});
         privileged_->start();
@@ -60,6 +61,7 @@ class NetworkHalf {
 
     void on_connected(std::shared_ptr<Channel> channel) {
         coordinator_ = std::move(channel);
+        was_connected_ = true;
         coordinator_->set_handlers(
             {[](const std::string& type, const json::object&) {
                  log_warning("the coordinator sends \"" + type + "\" without wanting a reply");
@@ -150,6 +152,7 @@ class NetworkHalf {
     std::shared_ptr<Channel> coordinator_;
     StreamOpener opener_;
     asio::steady_timer retry_;
+    bool was_connected_ = false;
     Milliseconds wait_ = kFirstWait;
     std::string last_error_;
 };

@@ -61,7 +61,7 @@ class PrivilegedHalf {
         bridge_.open([this](Result<Done> opened) {
             if (!opened) {
                 log_error(opened.error().text());
-                return leave("the VMM is not to be had", 1);
+                return leave("", 1);
             }
             serve();
         });
@@ -115,7 +115,7 @@ class PrivilegedHalf {
         if (leaving_) return;
         leaving_ = true;
         status_ = status;
-        log_info("ending: " + why);
+        if (!why.empty()) log_info("ending: " + why);
         limit_.expires_after(kLeaveLimit);
         limit_.async_wait([this](boost::system::error_code ec) {
             if (!ec) io_.stop();

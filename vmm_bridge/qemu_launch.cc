@@ -214,9 +214,7 @@ void QemuGuest::settle_capture(Callback<Done> done) {
 void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
     if (status == "running") {
         set_state(GuestState::running);
-        mark_frozen(false);
-        mark_moving(false);
-        return done(Done{});
+        return resume(std::move(done));  // takes its disks back, if need be
     }
     if (status == "inmigrate" || status == "prelaunch") {
         log_warning("guest " + definition_.name +

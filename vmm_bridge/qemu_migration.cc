@@ -70,7 +70,9 @@ void QemuMigration::on_event(const Result<QmpEvent>& event) {
     } else if (event->name == "RESUME") {
         runs_ = true;
     } else if (event->name == "STOP") {
-        if (runs_ && events_.stopped) events_.stopped();
+        if (!runs_) return;  // by us, to set up the marks
+        stopped_ = true;
+        if (events_.stopped) events_.stopped();
     } else if (event->name == "MIGRATION") {
         const std::string status = text_in(event->data, "status");
         if (status == "completed") return completed();
@@ -155,6 +157,7 @@ void QemuMigration::cancel(Callback<Done> done) {
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("it was cancelled, but QEMU did not settle"));
     });
+    if (stopped_) return;  // it is about to end, into nowhere (stream_pump.h)
     guest_->command("migrate_cancel", {}, [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     });

@@ -57,6 +57,7 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     asio::steady_timer poll_;
     std::optional<Act<Done>> cancelling_;
     bool runs_ = true;  // until QEMU stops it for good
+    bool stopped_ = false;
     bool started_ = false;
     bool copied_ = false;
     bool ended_ = false;

@@ -33,6 +33,10 @@ Result<StreamPair> open_stream_pair() {
     return pair;
 }
 
+void widen(const Fd& end) {
+    enlarge(end.get());
+}
+
 void narrow(const Fd& end) {
     const int least = 4096;  // the kernel raises it to what it can do with
     setsockopt(end.get(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);

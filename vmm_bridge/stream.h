@@ -17,5 +17,7 @@ Result<StreamPair> open_stream_pair();
 
 // From now on whoever writes to this end is held up as soon as its peer stops reading.
 void narrow(const Fd& end);
+// As it was opened.
+void widen(const Fd& end);
 
 }  // namespace grl::bridge

@@ -41,41 +41,59 @@ void StreamPump::go_on() {
     next();
 }
 
+void StreamPump::discard() {
+    if (discards_ || closed_) return;
+    discards_ = true;
+    held_ = false;
+    boost::system::error_code ignored;
+    network_.close(ignored);
+    next();
+}
+
 void StreamPump::next() {
-    if (held_ || waiting_ || !ended_) return;
+    if (held_ || waiting_ || closed_) return;
     waiting_ = true;
-    auto self = shared_from_this();
-    vmm_.async_read_some(
-        asio::buffer(buffer_), [self](boost::system::error_code ec, std::size_t n) {
-            self->waiting_ = false;
-            if (!self->ended_) return;
-            if (ec == asio::error::operation_aborted) return self->next();
-            if (ec == asio::error::eof) return self->end(Done{});
-            if (ec) return self->end(fail("sending a guest", "", "its VMM: " + ec.message()));
-            // What was read is sent, also when a hold has come meanwhile: it is of before it.
-            self->waiting_ = true;
-            asio::async_write(self->network_, asio::buffer(self->buffer_.data(), n),
-                              [self, n](boost::system::error_code error, std::size_t) {
-                                  self->waiting_ = false;
-                                  if (!self->ended_) return;
-                                  if (error) {
-                                      return self->end(fail("sending a guest", "",
-                                                            "the other host: " + error.message(),
-                                                            ErrorKind::unreachable));
-                                  }
-                                  self->bytes_ += n;
-                                  self->next();
-                              });
-        });
+    vmm_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](
+                                                    boost::system::error_code ec, std::size_t n) {
+        self->waiting_ = false;
+        if (self->closed_) return;
+        if (ec == asio::error::eof) return self->end(Done{});
+        if (ec && ec != asio::error::operation_aborted) {
+            return self->end(fail("sending a guest", "", "its VMM: " + ec.message()));
+        }
+        // What was read is sent, also when a hold has come meanwhile: it is of before it.
+        ec || self->discards_ ? self->next() : self->send(n);
+    });
+}
+
+void StreamPump::send(std::size_t size) {
+    waiting_ = true;
+    asio::async_write(network_, asio::buffer(buffer_.data(), size),
+                      [self = shared_from_this(), size](boost::system::error_code ec, std::size_t) {
+                          self->waiting_ = false;
+                          if (self->closed_) return;
+                          if (ec) return self->network_failed(ec.message());
+                          self->bytes_ += size;
+                          self->next();
+                      });
+}
+
+void StreamPump::network_failed(const std::string& why) {
+    discard();
+    if (auto ended = std::exchange(ended_, nullptr)) {
+        ended(fail("sending a guest", "", "the other host: " + why, ErrorKind::unreachable));
+    }
+    next();
 }
 
 void StreamPump::end(Result<Done> outcome) {
     auto ended = std::exchange(ended_, nullptr);
     close();
-    ended(std::move(outcome));
+    if (ended && !discards_) ended(std::move(outcome));
 }
 
 void StreamPump::close() {
+    closed_ = true;
     ended_ = nullptr;
     boost::system::error_code ignored;
     network_.shutdown(asio::socket_base::shutdown_send, ignored);

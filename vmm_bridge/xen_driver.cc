@@ -150,6 +150,16 @@ std::vector<GuestView> XenDriver::list() const {
 
 // ---- start, destroy ----
 
+Result<void> XenDriver::check_memory(const GuestDefinition& definition) const {
+    std::uint64_t free_kib = 0;
+    const std::uint64_t wanted_kib = definition.memory_mib << 10;
+    if (libxl_get_free_memory(host_->get(), &free_kib) != 0 || wanted_kib <= free_kib) return {};
+    return fail("placing guest " + definition.name, "",
+                "it needs " + std::to_string(definition.memory_mib) + " MiB, the hypervisor has " +
+                    std::to_string(free_kib >> 10) + " MiB free",
+                ErrorKind::refused);
+}
+
 void XenDriver::start(const GuestDefinition& definition, Callback<Done> done) {
     const std::string name = definition.name;
     if (auto at = guests_.find(name);
@@ -182,8 +192,7 @@ void XenDriver::prepare(const std::string& name, CaptureMethod method, Callback<
     if (method == CaptureMethod::background) {
         return asio::post(io_, [name, done = std::move(done)] {
             done(fail("preparing guest " + name, "",
-                      "Xen cannot save a guest that runs on: it is captured by stop-and-copy",
-                      ErrorKind::refused));
+                      "Xen cannot save a guest as it was while that runs on", ErrorKind::refused));
         });
     }
     // Anew, as its devices may be others than at the last capture.

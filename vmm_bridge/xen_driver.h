@@ -29,6 +29,7 @@ class XenDriver : public Driver {
     std::string version() const override { return version_; }
     void open(Events events, Callback<Done> done) override;
     std::vector<GuestView> list() const override;
+    Result<void> check_memory(const GuestDefinition& definition) const override;
     void start(const GuestDefinition& definition, Callback<Done> done) override;
     void destroy(const std::string& guest, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;

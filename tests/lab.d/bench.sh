@@ -277,18 +277,20 @@ bench_migrate() {
         bench_migrate_rows "idle, $mib MiB"
         load=$(bench_job "${#GUESTS[@]}" "${#GUESTS[@]}" /opt/grl/pgas_demo --iterations 1000000 --pause-us 1000)
         wait_ready "$load"
-        bench_migrate_rows "communicating, $mib MiB"
+        bench_migrate_rows "communicating, $mib MiB" "$load"
         ((mib > VMM_GUEST_MIB)) || bench_evacuation
         cancel_job "$load"
         down
     done
 }
 
+# bench_migrate_rows WHAT [JOB]: the job is ready for a silence before each of our moves.
 bench_migrate_rows() {
     local ours='' bare='' phase i
     say "bench: $BENCH_MOVES moves of g1, each with one by $VMM_ALONE alone after it ($1)"
     # In turn, so that what changes with time is in both.
     for ((i = 0; i < BENCH_MOVES; i++)); do
+        [[ -z ${2:-} ]] || wait_ready "$2"
         ours+=$(bench_move bench_our_move)
         bare+=$(bench_move vmm_bare_move)
     done

@@ -58,9 +58,9 @@ check_unit() {
     check_one "the unit tests build" make -C "$BUILD" -j "$(nproc)" check TESTS= CXXFLAGS="-O0 $COMPILER_MEMORY"
     # Read whole, and nothing on standard input: an mpiexec in a test would read what is left of the list.
     mapfile -t programs < <(make -s -C "$BUILD" print-tests)
-    # Most of their time they wait.
+    # Two at a time: most of their time they wait.
     for program in "${programs[@]}"; do
-        (($(jobs -rp | wc -l) < $(nproc))) || wait -n || true
+        (($(jobs -rp | wc -l) < 2)) || wait -n || true
         (cd "$BUILD" && exec timeout 600 "$program" --gtest_brief=1 \
             "--gtest_output=json:$CHECK_REPORTS/${program##*/}.json") </dev/null >"$CHECK_REPORTS/${program##*/}.log" 2>&1 &
         pids+=($!)

@@ -9,7 +9,9 @@ VMM_MODULES=(xen-blkfront xen-netfront) # of the guests
 VMM_APPEND="console=hvc0"
 VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_ALONE=xl
-VMM_CAPTURE=${GRL_LAB_CAPTURE:-stop_copy} # how guests are captured
+XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
+VMM_CAPTURE=${GRL_LAB_CAPTURE:-live} # how guests are captured
+VMM_FLOWS=$([[ $VMM_CAPTURE == live ]] && echo precopy || echo capture) # the phase in which images flow
 VMM_GUEST_MIB=192
 VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated twice over
 # A guest stands still for seconds while its memory goes out, so a job needs longer between two lines.
@@ -19,7 +21,6 @@ DEMO_PAUSE_US=500000
 VMM_MOVE_S=${GRL_LAB_XEN_MOVE_S:-40}
 VMM_BENCH_GUESTS_MIB=$VMM_GUEST_MIB
 VMM_CHECKS="lab"
-XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
 
 # The bats files that run here.
 vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats lab_xen_pv.bats; }
