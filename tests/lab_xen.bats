@@ -1,5 +1,5 @@
 # What only Xen has: its refusals, its save helper that dies, its domains left behind. Run by `tests/lab --vmm xen check`.
-# shellcheck shell=bash disable=SC2154,SC2030,SC2031
+# shellcheck shell=bash disable=SC2154,SC2030,SC2031,SC2016
 
 load lab.d/bats
 
