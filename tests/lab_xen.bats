@@ -46,7 +46,7 @@ runs_on() { grl status | jq -e ".hosts[] | select(.host == \"$2\") | .guests[] |
 }
 
 @test "a bridge that is not root's is told so in one line" {
-    bridge_fails "only root may" in_host h1 timeout 20 su -s /bin/sh nobody -c 'exec "$0" "$@"' "$VMM_GRL_BRIDGE"
+    bridge_fails "only root may" in_host h1 timeout 20 su -s /bin/sh -c 'exec "$0" "$@"' -- nobody "$VMM_GRL_BRIDGE"
 }
 
 # reach ROLE [COUNT]: as ROLE, so many of the six ways to the hypervisor are open; none by default.
