@@ -90,6 +90,19 @@ Result<void> LineStore::prepare(LineId id, std::uint64_t wanted_bytes) const {
     const std::string cluster_path = directory_ + "/" + cluster_;
     const std::string job_path = cluster_path + "/" + std::to_string(id.job);
     const std::string path = path_of(id);
+    // Before anything is made: another host of the line that has no room either removes what it
+    // finds.
+    struct statvfs room {};
+    if (statvfs(directory_.c_str(), &room) != 0) {
+        return fail("asking for free space", directory_, errno_text(errno));
+    }
+    const std::uint64_t there = std::uint64_t{room.f_bavail} * room.f_frsize;
+    if (there < wanted_bytes + kSpare) {
+        return fail("preparing a line", directory_,
+                    "no room for the images: " + mib(wanted_bytes + kSpare) + " may be wanted, " +
+                        mib(there) + " are free; free some or keep fewer lines",
+                    ErrorKind::refused);
+    }
     // The checkpoint directory itself is the site's: if it is missing, a mount is.
     Result<void> ok = make_directory(directory_, cluster_path);
     if (ok) ok = make_directory(cluster_path, job_path);
@@ -99,17 +112,7 @@ Result<void> LineStore::prepare(LineId id, std::uint64_t wanted_bytes) const {
     if (stat((path + "/" + kManifestName).c_str(), &info) == 0) {
         return fail("preparing a line", path, "it is committed already", ErrorKind::refused);
     }
-    struct statvfs room {};
-    if (statvfs(path.c_str(), &room) != 0) {
-        return fail("asking for free space", path, errno_text(errno));
-    }
-    const std::uint64_t there = std::uint64_t{room.f_bavail} * room.f_frsize;
-    if (there >= wanted_bytes + kSpare) return {};
-    rmdir(path.c_str());
-    return fail("preparing a line", directory_,
-                "no room for the images: " + mib(wanted_bytes + kSpare) + " may be wanted, " +
-                    mib(there) + " are free; free some or keep fewer lines",
-                ErrorKind::refused);
+    return {};
 }
 
 Result<void> LineStore::discard(LineId id, const std::vector<std::string>& guests) const {
