@@ -72,6 +72,7 @@ void QemuMigration::on_event(const Result<QmpEvent>& event) {
     } else if (event->name == "STOP") {
         if (!runs_) return;  // by us, to set up the marks
         stopped_ = true;
+        if (events_.stays) guest_->set_state(GuestState::paused);
         if (events_.stopped) events_.stopped();
     } else if (event->name == "MIGRATION") {
         const std::string status = text_in(event->data, "status");
