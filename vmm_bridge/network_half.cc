@@ -20,6 +20,7 @@ namespace {
 
 constexpr Milliseconds kFirstWait{200};
 constexpr Milliseconds kLastWait{5'000};
+constexpr Milliseconds kReportLimit{60'000};
 // Longer than anything the coordinator waits for: its deadline is the one that counts.
 constexpr Milliseconds kRequestLimit{2 * 3'600'000};
 
@@ -73,9 +74,21 @@ class NetworkHalf {
         coordinator_->start();
         wait_ = kFirstWait;
         last_error_.clear();
+        reported_ = false;
         privileged_->send(LinkUp{});
-        log_info("ready: connected to the coordinator at " + config_.bridge.coordinator + " as " +
-                 config_.bridge.host);
+    }
+
+    // Only once the coordinator has the first inventory may it be asked for something here.
+    Result<void> report(const json::object& body) {
+        auto inventory = from_json<Inventory>(body, Inventory::kType);
+        if (!inventory) return inventory.error();
+        reported_ = true;
+        coordinator_->request<Done>(*inventory, kReportLimit, [this](const Result<Done>& taken) {
+            if (!taken) return log_warning(taken.error().text());
+            log_info("ready: connected to the coordinator at " + config_.bridge.coordinator +
+                     " as " + config_.bridge.host);
+        });
+        return {};
     }
 
     void on_request(const std::string& type, const json::object& body, Channel::Responder reply) {
@@ -126,7 +139,9 @@ class NetworkHalf {
 
     void on_event(const std::string& type, const json::object& body) {
         if (!coordinator_) return;  // told anew by an inventory when it is back
-        Result<void> relayed = relay_event(*coordinator_, type, body);
+        Result<void> relayed = !reported_ && type == Inventory::kType
+                                   ? report(body)
+                                   : relay_event(*coordinator_, type, body);
         if (!relayed) log_error(relayed.error().text());
     }
 
@@ -153,6 +168,7 @@ class NetworkHalf {
     StreamOpener opener_;
     asio::steady_timer retry_;
     bool was_connected_ = false;
+    bool reported_ = false;  // the coordinator has been told what is here
     Milliseconds wait_ = kFirstWait;
     std::string last_error_;
 };

@@ -60,6 +60,7 @@ host_is_missed() { grl status | jq -e ".hosts[] | select(.host == \"$1\") | .con
 job_ready() { [[ $(grl status | jq -r ".jobs[] | select(.job == $1) | .state") == ready ]]; }
 wait_ready() { wait_for 90 "job $1 to be ready for a line" job_ready "$1"; }
 cancel_job() {
+    [[ -n $1 ]] || return 0 # never started
     in_ctl scancel "$1" 2>/dev/null || true
     wait_for 90 "end of job $1" job_ended "$1"
     wait_for 120 "idle nodes after job $1" nodes_idle
