@@ -121,7 +121,8 @@ struct PreparedLine {
 BOOST_DESCRIBE_STRUCT(PreparedLine, (), (copies))
 
 // Let the memory of guests that are captured live flow out. Done when nearly all has, and the rest
-// is held back; a guest that stands still all the same, as the VMM had so little left, fails.
+// is held back; a guest that the VMM stops all the same, as it had so little left, is let run again
+// and captured by stop_copy.
 struct CopyLine {
     static constexpr const char* kType = "copy_line";
     LineId id;

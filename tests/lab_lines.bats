@@ -13,6 +13,9 @@ setup_file() {
 
 teardown_file() { cancel_job "$JOB"; }
 
+# The phase in which images flow.
+flowing() { [[ $VMM_CAPTURE == live ]] && echo precopy || echo capture; }
+
 @test "a line on demand is committed with a proof of silence" {
     run in_ctl grlctl --json checkpoint "$JOB"
     echo "$output"
@@ -52,7 +55,7 @@ teardown_file() { cancel_job "$JOB"; }
     # The room that prepare asks for is there, and gone when the images flow.
     in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
     local asked=$!
-    wait_for 30 "images of a line" line_reaches "$VMM_FLOWS"
+    wait_for 30 "images of a line" line_reaches "$(flowing)"
     leave_room 4
     end_of_line "$asked"
     resize_checkpoints "$CHECKPOINTS_MIB"
@@ -67,7 +70,7 @@ teardown_file() { cancel_job "$JOB"; }
     before=$(committed "$JOB" | tail -n 1)
     in_ctl grlctl checkpoint "$JOB" >"$BATS_TEST_TMPDIR/out" 2>&1 &
     local asked=$!
-    wait_for 30 "images of a line" line_reaches "$VMM_FLOWS"
+    wait_for 30 "images of a line" line_reaches "$(flowing)"
     kill_bridge h2
     end_of_line "$asked"
     echo "$output"

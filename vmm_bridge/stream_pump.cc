@@ -45,6 +45,7 @@ void StreamPump::discard() {
     if (discards_ || closed_) return;
     discards_ = true;
     held_ = false;
+    ended_ = nullptr;
     boost::system::error_code ignored;
     network_.close(ignored);
     next();
@@ -79,8 +80,9 @@ void StreamPump::send(std::size_t size) {
 }
 
 void StreamPump::network_failed(const std::string& why) {
+    auto ended = std::exchange(ended_, nullptr);
     discard();
-    if (auto ended = std::exchange(ended_, nullptr)) {
+    if (ended) {
         ended(fail("sending a guest", "", "the other host: " + why, ErrorKind::unreachable));
     }
     next();
@@ -89,7 +91,7 @@ void StreamPump::network_failed(const std::string& why) {
 void StreamPump::end(Result<Done> outcome) {
     auto ended = std::exchange(ended_, nullptr);
     close();
-    if (ended && !discards_) ended(std::move(outcome));
+    if (ended) ended(std::move(outcome));
 }
 
 void StreamPump::close() {

@@ -165,6 +165,15 @@ Result<void> XenContext::allocate() {
     return {};
 }
 
+std::string XenContext::room_fault(std::uint64_t wanted_kib) {
+    constexpr std::uint64_t kMibInKib = 1024;
+    std::uint64_t free_kib = 0;
+    if (libxl_get_free_memory(ctx_, &free_kib) != 0 || wanted_kib <= free_kib) return {};
+    return "it needs " + std::to_string(wanted_kib / kMibInKib) + " MiB, the hypervisor has " +
+           std::to_string(free_kib / kMibInKib) +
+           " free: give dom0 less (dom0_mem=) or move a guest away";
+}
+
 XenContext::~XenContext() {
     if (ctx_) libxl_ctx_free(ctx_);
     loop_->close();

@@ -60,6 +60,8 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     XenContext& operator=(const XenContext&) = delete;
 
     libxl_ctx* get() { return ctx_; }
+    // Why a domain that wants so much finds no room; empty if it does, or if that cannot be asked.
+    std::string room_fault(std::uint64_t wanted_kib);
     XenLog& log() { return log_; }
     asio::io_context& io() { return io_; }
 

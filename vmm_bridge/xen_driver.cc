@@ -151,13 +151,9 @@ std::vector<GuestView> XenDriver::list() const {
 // ---- start, destroy ----
 
 Result<void> XenDriver::check_memory(const GuestDefinition& definition) const {
-    std::uint64_t free_kib = 0;
-    const std::uint64_t wanted_kib = definition.memory_mib << 10;
-    if (libxl_get_free_memory(host_->get(), &free_kib) != 0 || wanted_kib <= free_kib) return {};
-    return fail("placing guest " + definition.name, "",
-                "it needs " + std::to_string(definition.memory_mib) + " MiB, the hypervisor has " +
-                    std::to_string(free_kib >> 10) + " MiB free",
-                ErrorKind::refused);
+    const std::string fault = host_->room_fault(definition.memory_mib << 10);
+    if (fault.empty()) return {};
+    return fail("placing guest " + definition.name, "", fault, ErrorKind::refused);
 }
 
 void XenDriver::start(const GuestDefinition& definition, Callback<Done> done) {
@@ -199,9 +195,7 @@ void XenDriver::prepare(const std::string& name, CaptureMethod method, Callback<
     const bool live = method == CaptureMethod::live;
     guest->examine("preparing", [guest, live, done = std::move(done)](Result<Done> ready) {
         if (!ready || !live || guest->can_go_live()) return done(std::move(ready));
-        const GuestDefinition& d = guest->definition();
-        done(fail("preparing guest " + d.name, "",
-                  "the hypervisor cannot note what a " + d.xen.type + " guest writes",
+        done(fail("preparing guest " + guest->definition().name, "", guest->why_not_live(),
                   ErrorKind::refused));
     });
 }

@@ -75,6 +75,9 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     void examine(const std::string& act, Callback<Done> done);
     const std::string& configuration() const { return configuration_; }  // of its domain; JSON
     bool can_go_live() const { return can_go_live_; }  // the hypervisor notes what it writes
+    std::string why_not_live() const {
+        return "the hypervisor cannot note what a " + definition_.xen.type + " guest writes";
+    }
 
     // Its one act at a time; see XenContext::start.
     std::shared_ptr<XenAct> act(const std::string& what, Milliseconds limit,

@@ -98,17 +98,13 @@ Result<void> XenGuest::record(const XenConfig& config) {
 // ---- start ----
 
 Result<void> XenGuest::check_room(XenConfig& config) {
-    std::uint64_t wanted = 0;
-    std::uint64_t free_kib = 0;
-    if (libxl_domain_need_memory(context_->get(), config.get(), domain_, &wanted) != 0 ||
-        libxl_get_free_memory(context_->get(), &free_kib) != 0 || wanted <= free_kib) {
+    std::uint64_t wanted_kib = 0;
+    if (libxl_domain_need_memory(context_->get(), config.get(), domain_, &wanted_kib) != 0) {
         return {};  // what cannot be asked will show
     }
-    return error("starting",
-                 "it needs " + std::to_string(wanted / kMibInKib) + " MiB, the hypervisor has " +
-                     std::to_string(free_kib / kMibInKib) +
-                     " free: give dom0 less (dom0_mem=) or move a guest away",
-                 ErrorKind::refused);
+    const std::string fault = context_->room_fault(wanted_kib);
+    if (fault.empty()) return {};
+    return error("starting", fault, ErrorKind::refused);
 }
 
 void XenGuest::start(Callback<Done> done) {

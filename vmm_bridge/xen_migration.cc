@@ -34,8 +34,7 @@ void XenMigration::start(Fd stream) {
         self->live_ = self->guest_->can_go_live();
         if (self->live_) return self->send();
         log_warning("guest " + self->guest_->definition().name +
-                    " stands still while it is sent: the hypervisor cannot note what a " +
-                    self->guest_->definition().xen.type + " guest writes");
+                    " stands still while it is sent: " + self->guest_->why_not_live());
         self->frames_left_ = self->guest_->definition().memory_mib * kFramesInMib;
         self->copied();
     });

@@ -10,7 +10,6 @@ VMM_GRL_BRIDGE=$STAGE/usr/sbin/grl-bridge
 
 VMM_ALONE=QEMU
 VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
-VMM_FLOWS=$([[ $VMM_CAPTURE == live ]] && echo precopy || echo capture) # the phase in which images flow
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
 VMM_MOVE_S=6

@@ -11,7 +11,6 @@ VMM_GRL_BRIDGE=/usr/sbin/grl-bridge # in dom0
 VMM_ALONE=xl
 XEN_TYPE=${GRL_LAB_XEN_TYPE:-pvh} # of the guests; pv
 VMM_CAPTURE=${GRL_LAB_CAPTURE:-live} # how guests are captured
-VMM_FLOWS=$([[ $VMM_CAPTURE == live ]] && echo precopy || echo capture) # the phase in which images flow
 VMM_GUEST_MIB=192
 VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated twice over
 # A guest stands still for seconds while its memory goes out, so a job needs longer between two lines.
