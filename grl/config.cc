@@ -11,6 +11,7 @@
 
 #include "grl/file.h"
 #include "grl/manifest.h"
+#include "grl/phase.h"
 
 namespace grl {
 
@@ -81,9 +82,7 @@ Result<CoordinatorConfig> load_coordinator_config(const std::string& path) {
     auto config = load<CoordinatorConfig>(path);
     if (!config) return config;
     if (!valid_name(config->cluster)) return bad(path, "key cluster: a name is wanted");
-    const std::string& capture = config->coordinator.capture;
-    if (capture != "auto" && capture != "background" && capture != "live" &&
-        capture != "stop_copy") {
+    if (!is_capture(config->coordinator.capture)) {
         return bad(path,
                    "key coordinator.capture: one of auto, background, live, stop_copy is wanted");
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/describe/enum.hpp>
+#include <string_view>
 
 namespace grl {
 
@@ -30,6 +31,11 @@ enum class CaptureMethod {
     stop_copy,   // stood still until its memory was out
 };
 BOOST_DESCRIBE_ENUM(CaptureMethod, none, background, live, stop_copy)
+
+// What may be asked for: the first that the VMM can, or one of them.
+inline bool is_capture(std::string_view word) {
+    return word == "auto" || word == "background" || word == "live" || word == "stop_copy";
+}
 
 // A guest's state as its bridge sees it.
 enum class GuestState {

@@ -9,7 +9,6 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr const char* kCaptures[] = {"auto", "background", "live", "stop_copy", kNoCapture};
 constexpr std::size_t kKeptParts = 64;
 constexpr std::uint64_t kBesidesMemory = 64U << 20;  // in a stream: device state, page headers
 
@@ -29,7 +28,7 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<PreparedLine> done) {
         return refuse("job and line count from 1", ErrorKind::usage);
     }
     if (ask.guests.empty()) return refuse("no guest is named", ErrorKind::usage);
-    if (std::find(std::begin(kCaptures), std::end(kCaptures), ask.capture) == std::end(kCaptures)) {
+    if (!is_capture(ask.capture) && ask.capture != kNoCapture) {
         return refuse("capture must be auto, background, live, stop_copy or none",
                       ErrorKind::usage);
     }
