@@ -73,7 +73,7 @@ bench_gate_times() {
 
 # A line's phases while a job communicates, against a bare collecting fence and the VMM's own stop-and-copy.
 bench_line() {
-    local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json i
+    local fence job reports=$LAB/log/bench-line.json bare=$LAB/log/bench-bare.json restores=$LAB/log/bench-restores.json i
     vmm_bare_programs
     bench_up_guests
     say "bench: bare fences of ${#GUESTS[@]} ranks"
@@ -86,11 +86,27 @@ bench_line() {
     for i in 1 2; do in_ctl grlctl --json checkpoint "$job" >/dev/null; done
     for ((i = 0; i < BENCH_ROUNDS; i++)); do in_ctl grlctl --json checkpoint "$job"; done | jq -c . >"$reports"
 
+    ! declare -F vmm_bare_restores >/dev/null || bench_our_restores "$job" >"$restores"
     say "bench: $BENCH_ROUNDS bare saves of the same guests"
     vmm_bare_saves >"$bare"
-    in_ctl scancel "$job"
+    if declare -F vmm_bare_restores >/dev/null; then
+        say "bench: $BENCH_RESTORES restores by $VMM_ALONE alone"
+        vmm_bare_restores >"$LAB/log/bare-restores.json"
+    fi
     bench_line_rows "$reports" "$bare" "$fence"
     down
+}
+
+BENCH_RESTORES=${GRL_LAB_BENCH_RESTORES:-5}
+
+# bench_our_restores JOB: how long its guests' loading takes, a number for each of the rollbacks.
+bench_our_restores() {
+    local i
+    say "bench: $BENCH_RESTORES restores"
+    for ((i = 0; i < BENCH_RESTORES; i++)); do
+        wait_ready "$1"
+        in_ctl grlctl --json restore "$1"
+    done | jq '[.stages, .stage_ms] | transpose | map(select(.[0] == "restore"))[0][1]'
 }
 
 # bench_job NODES RANKS PROGRAM ARGS: a protected job; prints its number. Guests have one processor each, so ranks share it.
@@ -124,13 +140,15 @@ bench_line_rows() {
     bench_row "line: silence to last cut" ms null \
         "$(jq -cs 'map([.phases[] | select(.phase == "silence" or .phase == "capture") | .ms] | add)' "$1")"
     bench_row "line: last cut to release" ms null "$(jq -cs 'map([.phases[] | select(.phase == "release") | .ms] | add)' "$1")"
-    bench_row "line: pause of the job" ms 2 "$(jq -cs 'map(.pause_ms)' "$1")" "$pauses"
+    bench_row "line: pause of the job" ms "$VMM_PAUSE_GOAL" "$(jq -cs 'map(.pause_ms)' "$1")" "$pauses"
     bench_row "line: a guest stands still" ms null "$(jq -cs 'map(.guests[].paused_ms)' "$1")" "$pauses"
     bench_row "line: commit" ms null "$(jq -cs 'map(.commit_ms)' "$1")"
-    bench_row "line: images" MiB null "$(jq -cs 'map([.guests[].stored_bytes] | add / 1048576)' "$1")" \
+    bench_row "line: images" MiB "$VMM_IMAGES_GOAL" "$(jq -cs 'map([.guests[].stored_bytes] | add / 1048576)' "$1")" \
         "$(jq -cs 'map(.bytes / 1048576)' "$2")"
     bench_row "line: memory to storage" MiB/s null \
         "$(jq -cs 'map(([.guests[].raw_bytes] | add / 1048576) / (.commit_ms / 1000))' "$1")"
+    ! declare -F vmm_bare_restores >/dev/null ||
+        bench_row "line: loading of the guests" ms 1.1 "$(jq -cs . "$LAB/log/bench-restores.json")" "$(jq -cs . "$LAB/log/bare-restores.json")"
 }
 
 BENCH_PAIRS=${GRL_LAB_BENCH_PAIRS:-1000} # of calls
@@ -294,7 +312,7 @@ bench_migrate_rows() {
         ours+=$(bench_move bench_our_move)
         bare+=$(bench_move vmm_bare_move)
     done
-    bench_row "migrate: downtime, $1" ms 1.2 "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
+    bench_row "migrate: downtime, $1" ms "$VMM_DOWNTIME_GOAL" "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
     bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
     bench_row "migrate: bytes, $1" MiB null "$(jq -cs 'map(.bytes / 1048576)' <<<"$ours")" \
         "$(jq -cs 'map(.bytes / 1048576)' <<<"$bare")"

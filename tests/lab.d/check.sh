@@ -100,7 +100,7 @@ check_static() {
 }
 
 check_shell() {
-    (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* tests/lab.d/dom0/{bare-save,block,dom0-start,vif-bridge} \
+    (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* tests/lab.d/dom0/{bare-restore,bare-save,block,dom0-start,vif-bridge} \
         tests/model/check tests/tidy) &&
         (cd "$SOURCE" && shellcheck -x tests/*.bats armci_patch/archive armci_patch/grl-config.in)
 }
