@@ -18,8 +18,7 @@ struct Deadlines : Defaulted {
     std::uint32_t freeze_ms = 5'000;
     std::uint32_t capture_ms = 30'000;  // stop to the last guest's cut
     std::uint32_t release_ms = 10'000;
-    std::uint32_t precopy_ms =
-        600'000;  // memory of a guest that moves or is captured live, while it runs
+    std::uint32_t precopy_ms = 600'000;  // memory of a guest that moves or goes live, while it runs
     std::uint32_t switch_ms = 60'000;            // what is left of it, and its loading
     std::uint32_t commit_ms = 600'000;           // until the images are durable
     std::uint32_t restore_ms = 120'000;          // one bridge's restore
@@ -76,10 +75,11 @@ struct BridgeSection : Defaulted {
     int zstd_level = 1;
     std::string user;             // whom the network half becomes; empty: nobody
     std::uint16_t move_port = 0;  // where guests that move here are awaited; 0: any free port
+    std::vector<std::string> adapters;  // for guests that want some: PCI addresses
 };
 BOOST_DESCRIBE_STRUCT(BridgeSection, (),
                       (host, coordinator, munge_socket, driver, guest_dir, image_dir, run_dir,
-                       memory_mib, zstd_level, user, move_port))
+                       memory_mib, zstd_level, user, move_port, adapters))
 
 struct BridgeConfig : Defaulted {
     std::string cluster = "cluster";
@@ -121,10 +121,12 @@ struct GuestDefinition : Defaulted {
     std::string driver = "qemu";
     std::uint64_t memory_mib = 0;
     std::uint32_t vcpus = 1;
+    std::uint32_t adapters = 0;  // how many of its host's are passed through to it
     QemuSection qemu;
     XenSection xen;
 };
-BOOST_DESCRIBE_STRUCT(GuestDefinition, (), (name, address, driver, memory_mib, vcpus, qemu, xen))
+BOOST_DESCRIBE_STRUCT(GuestDefinition, (),
+                      (name, address, driver, memory_mib, vcpus, adapters, qemu, xen))
 
 // A TOML file's text as JSON, of which the structs are read.
 Result<json::value> parse_toml(const std::string& text, const std::string& path);

@@ -69,7 +69,7 @@ int migrate(const std::string& guest, const std::string& from, const std::string
         Result<void> made = make_tap(tap_name(guest, i), nic.bridge, nic.mac);
         if (!made) Session::die(made.error().text());
     }
-    std::vector<std::string> words = qemu_command(definition, target, false);
+    std::vector<std::string> words = qemu_command(definition, target, {}, false);
     const std::string uri = "unix:" + target.base + ".stream";
     words.insert(words.end(), {"-incoming", uri});
     unlink((target.base + ".stream").c_str());

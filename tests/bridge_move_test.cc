@@ -237,6 +237,28 @@ TEST_P(FakeMoveTest, NoLineIsTakenOfAGuestThatIsBeingSent) {
     EXPECT_FALSE(target->ask("receive_guest", {{"move", 6}, {"guest", "g1"}, {"token", "other"}}));
 }
 
+TEST_P(FakeMoveTest, AdaptersGoBeforeItStandsStillAndComeBackWhereItRuns) {
+    source->fake->guests["g1"].definition.adapters = 1;
+    copy();
+    source->fake->calls.clear();
+    switch_over();
+    EXPECT_EQ(std::ranges::count(source->fake->calls, "detach g1"), 1);
+    target->fake->guests["g1"].definition.adapters = 1;
+    ASSERT_TRUE(target->ask("resume_guests", {{"guests", {"g1"}}})) << target->last_error;
+    EXPECT_EQ(std::ranges::count(target->fake->calls, "attach g1"), 1);
+}
+
+TEST_P(FakeMoveTest, AGuestThatKeepsItsAdapterStaysWithIt) {
+    source->fake->guests["g1"].definition.adapters = 1;
+    source->fake->faults = {"detach_fails"};
+    copy();
+    EXPECT_FALSE(source->ask("switch_guest", {{"move", 5}}));
+    EXPECT_NE(source->last_error.find("detaching"), std::string::npos) << source->last_error;
+    ASSERT_TRUE(source->ask("drop_move", {{"move", 5}})) << source->last_error;
+    EXPECT_EQ(source->state(), GuestState::running);
+    EXPECT_EQ(std::ranges::count(source->fake->calls, "attach g1"), 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, FakeMoveTest, ::testing::Values(false));
 
 }  // namespace

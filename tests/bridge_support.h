@@ -103,9 +103,10 @@ class FakeDriver : public Driver {
         int arrival = 0;
     };
     std::map<std::string, Guest> guests;
-    std::set<std::string> faults;  // no_background, no_live, background_fails, capture_fails,
-                                   // capture_hangs, resume_fails, stops_early, sending_fails,
-                                   // sending_ends_late: stopped, and then nothing
+    std::set<std::string>
+        faults;  // no_background, no_live, background_fails, capture_fails,
+                 // capture_hangs, resume_fails, stops_early, sending_fails,
+                 // detach_fails, attach_fails, sending_ends_late: stopped, and then nothing
     std::vector<std::string> calls;
     Events events;
 
@@ -140,6 +141,24 @@ class FakeDriver : public Driver {
             return later<Done>(done, fail("preparing", "", "no log-dirty", ErrorKind::refused));
         }
         later(done, Done{});
+    }
+    void detach_devices(const std::string& guest, Callback<Done> done) override {
+        if (guests[guest].definition.adapters > 0)
+            change_devices("detach", guest, done);
+        else
+            later(done, Done{});
+    }
+    void attach_devices(const std::string& guest, Callback<Done> done) override {
+        if (guests[guest].definition.adapters > 0)
+            change_devices("attach", guest, done);
+        else
+            later(done, Done{});
+    }
+    void change_devices(const std::string& act, const std::string& guest, Callback<Done> done) {
+        calls.push_back(act + " " + guest);
+        EXPECT_EQ(guests[guest].state, GuestState::running);
+        if (!faults.contains(act + "_fails")) return later(done, Done{});
+        later<Done>(done, fail(act + "ing", "", "the fake VMM fails"));
     }
     void freeze(const std::string& guest, Callback<std::int64_t> done) override {
         guests[guest].state = GuestState::paused;

@@ -590,12 +590,79 @@ TEST_F(BridgeTest, AGuestWhoseDefinitionChangedIsNotRestored) {
     EXPECT_FALSE(ask("restore_guests", of_line(2, {{"guests", {"g2"}}}))) << "no such line";
 }
 
+// ---- adapters ----
+
+TEST_F(BridgeTest, AdaptersAreOutWhileAGuestStandsStill) {
+    driver->guests["g1"].definition.adapters = 1;
+    ASSERT_TRUE(ask("prepare_line", prepare(1, "auto"))) << last_error;
+    driver->calls.clear();
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    EXPECT_EQ(driver->calls, std::vector<std::string>{"detach g1"});
+    Result<json::object> reply = ask("capture_line", of_line(1));
+    ASSERT_TRUE(reply) << last_error;
+    const auto captured = from_json<CapturedLine>(*reply, "captured");
+    for (const auto& guest : captured->guests) {
+        const bool has_some = guest.guest == "g1";
+        EXPECT_EQ(guest.method, has_some ? CaptureMethod::stop_copy : CaptureMethod::background);
+        EXPECT_EQ(guest.note.find("it has adapters") != std::string::npos, has_some) << guest.note;
+    }
+    driver->calls.clear();
+    ASSERT_TRUE(ask("resume_line", of_line(1))) << last_error;
+    EXPECT_EQ(std::ranges::count(driver->calls, "attach g1"), 1);
+    EXPECT_EQ(std::ranges::count(driver->calls, "attach g2"), 0);
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, AHoldWithoutImagesLeavesTheAdapters) {
+    driver->guests["g1"].definition.adapters = 1;
+    ASSERT_TRUE(ask("prepare_line", prepare(1, kNoCapture))) << last_error;
+    driver->calls.clear();
+    ASSERT_TRUE(ask("freeze_line", freeze(1, 10))) << last_error;
+    EXPECT_TRUE(driver->calls.empty());
+}
+
+TEST_F(BridgeTest, AGuestThatKeepsItsAdapterIsNotCaptured) {
+    driver->guests["g1"].definition.adapters = 1;
+    driver->faults = {"detach_fails"};
+    ASSERT_TRUE(ask("prepare_line", prepare(1))) << last_error;
+    EXPECT_FALSE(ask("freeze_line", of_line(1)));
+    driver->calls.clear();
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+    EXPECT_EQ(std::ranges::count(driver->calls, "attach g1"), 1) << "some of them may be out";
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, AnAdapterThatDoesNotComeBackIsTold) {
+    driver->guests["g1"].definition.adapters = 1;
+    ASSERT_TRUE(ask("prepare_line", prepare(1))) << last_error;
+    ASSERT_TRUE(ask("freeze_line", of_line(1))) << last_error;
+    ASSERT_TRUE(ask("capture_line", of_line(1))) << last_error;
+    driver->faults = {"attach_fails"};
+    EXPECT_FALSE(ask("resume_line", of_line(1)));
+    EXPECT_NE(last_error.find("attaching"), std::string::npos) << last_error;
+    ASSERT_TRUE(ask("abort_line", of_line(1))) << last_error;
+    EXPECT_TRUE(everything_runs());
+}
+
 // ---- QEMU's command line ----
+
+TEST(QemuCommandTest, AdaptersComeLastAndNotBeforeAnIncomingState) {
+    const GuestDefinition d = test_definition("g1");
+    const QemuPaths paths("/run/grl", "g1");
+    const auto boots = qemu_command(d, paths, {"0000:3b:02.1"}, false);
+    const auto is_device = [](const std::string& word) { return word == "-device"; };
+    const auto last = std::find_if(boots.rbegin(), boots.rend(), is_device);
+    ASSERT_NE(last, boots.rend());
+    EXPECT_EQ(*std::prev(last), "vfio-pci,host=0000:3b:02.1,id=adapter-0000.3b.02.1");
+    const auto waits = qemu_command(d, paths, {"0000:3b:02.1"}, true);
+    EXPECT_TRUE(std::ranges::none_of(
+        waits, [](const std::string& word) { return word.starts_with("vfio-pci"); }));
+}
 
 TEST(QemuCommandTest, ACommaInAPathStartsNoOption) {
     GuestDefinition d = test_definition("g1");
     d.qemu.disk = "/images/root,readonly=off";
-    const auto words = qemu_command(d, QemuPaths("/run/grl", "g1"), true);
+    const auto words = qemu_command(d, QemuPaths("/run/grl", "g1"), {}, true);
     const std::string all = [&] {
         std::string s;
         for (const auto& w : words) s += w + " ";

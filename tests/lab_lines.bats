@@ -106,8 +106,6 @@ end_of_line() {
     output=$(cat "$BATS_TEST_TMPDIR/out")
 }
 
-line_reaches() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
-
 @test "verify finds a flipped byte, and a restore from that line is refused" {
     local line image
     in_ctl grlctl checkpoint "$JOB"

@@ -45,7 +45,7 @@ TEST(Definition, DigestIsOfItsOwnDriversPart) {
 // ---- a domain's configuration ----
 
 TEST(XenConfig, IsMadeOfADefinition) {
-    Result<XenConfig> config = XenConfig::of(xen_definition());
+    Result<XenConfig> config = XenConfig::of(xen_definition(), {});
     ASSERT_TRUE(config) << config.error().text();
     const libxl_domain_config& c = **config;
     EXPECT_STREQ(c.c_info.name, "g1");
@@ -64,9 +64,26 @@ TEST(XenConfig, IsMadeOfADefinition) {
     EXPECT_EQ(std::memcmp(c.nics[0].mac, mac, sizeof mac), 0);
 }
 
+TEST(XenConfig, AdaptersAreGivenToParavirtualGuestsOnly) {
+    GuestDefinition d = xen_definition();
+    d.adapters = 1;
+    EXPECT_NE(xen_definition_fault(d).find("xen.type = \"pv\""), std::string::npos);
+    d.xen.type = "pv";
+    EXPECT_EQ(xen_definition_fault(d), "");
+    Result<XenConfig> config = XenConfig::of(d, {{1, 0x3b, 2, 7}});
+    ASSERT_TRUE(config) << config.error().text();
+    ASSERT_EQ((**config).num_pcidevs, 1);
+    EXPECT_EQ((**config).pcidevs[0].domain, 1);
+    EXPECT_EQ((**config).pcidevs[0].bus, 0x3b);
+    EXPECT_EQ((**config).pcidevs[0].dev, 2);
+    EXPECT_EQ((**config).pcidevs[0].func, 7);
+    config->forget_adapters();
+    EXPECT_EQ((**config).num_pcidevs, 0);
+}
+
 TEST(XenConfig, EachDomainHasItsOwnUuid) {
-    Result<XenConfig> one = XenConfig::of(xen_definition());
-    Result<XenConfig> other = XenConfig::of(xen_definition());
+    Result<XenConfig> one = XenConfig::of(xen_definition(), {});
+    Result<XenConfig> other = XenConfig::of(xen_definition(), {});
     ASSERT_TRUE(one && other);
     EXPECT_EQ(one->uuid().size(), 36U);
     EXPECT_NE(one->uuid(), other->uuid());
@@ -84,7 +101,7 @@ TEST(XenConfig, FaultsAreNamed) {
         d.xen.nics[0].mac = mac;
         EXPECT_NE(xen_definition_fault(d).find("is no MAC address"), std::string::npos) << mac;
     }
-    EXPECT_FALSE(XenConfig::of(d));
+    EXPECT_FALSE(XenConfig::of(d, {}));
 }
 
 // ---- the head of a stream ----
@@ -285,7 +302,7 @@ TEST(XenDriver, SaysSoWhereThereIsNoXen) {
     if (access("/dev/xen/privcmd", F_OK) == 0) GTEST_SKIP() << "this is a Xen host";
     TemporaryDirectory run;
     asio::io_context io;
-    XenDriver driver(io, run.path);
+    XenDriver driver(io, run.path, {});
     auto opened = wait_for<Done>(io, [&](Callback<Done> done) { driver.open({}, done); });
     ASSERT_FALSE(opened);
     const std::string text = opened.error().text();

@@ -148,7 +148,7 @@ void Bridge::resume_guests(const ResumeGuests& ask, Callback<Done> done) {
     }
     gather_done(
         ask.guests,
-        [this](const std::string& guest, Callback<Done> one) { driver_->resume(guest, one); },
+        [this](const std::string& guest, Callback<Done> one) { let_run(*driver_, guest, one); },
         [this, guests = ask.guests, done](Result<Done> resumed) {
             if (resumed) forget_restored(guests);
             if (resumed) forget_moves(guests);

@@ -102,7 +102,7 @@ Result<void> Bridge::add_guest(LinePart& part, const PrepareLine& ask, std::size
         memory = budget_.take((d.memory_mib << 20) + kBesidesMemory, ask.guests.size() - index);
     }
     part.add({header, store_.image_path(ask.id, guest), ask.capture, config_.bridge.zstd_level,
-              std::move(memory), keep_stream_},
+              d.adapters > 0, std::move(memory), keep_stream_},
              bytes);
     return {};
 }

@@ -55,7 +55,7 @@ void Bridge::receive_guest(const ReceiveGuest& ask, Callback<Done> done) {
         (view && view->state != GuestState::lost) || arrival_of(ask.guest)) {
         return refuse("it is here" + (view ? ", " + name_of(view->state) : std::string()));
     }
-    if (Result<void> room = driver_->check_memory(*definition); !room)
+    if (Result<void> room = driver_->check_room(*definition); !room)
         return refuse(room.error().why);
     if (definition->memory_mib > memory_free_mib()) {
         return refuse(std::to_string(definition->memory_mib) + " MiB of memory are wanted, " +

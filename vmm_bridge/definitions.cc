@@ -68,6 +68,8 @@ std::string definition_digest(const GuestDefinition& definition) {
     for (const char* driver : {"qemu", "xen"}) {
         if (definition.driver != driver) parts.as_object().stable_erase(driver);
     }
+    // As before there were any.
+    if (definition.adapters == 0) parts.as_object().stable_erase("adapters");
     return digest_of(json::serialize(parts));
 }
 

@@ -21,8 +21,9 @@
 //        └──────────────┴── cancel ──┴────────────┴─► resume        it goes on here
 //     migrate_in ──► it waits there ──► resume, or destroy
 //
-// Where later work goes: detach_devices and attach_devices (a passed-through adapter) become two
-// acts before freeze or converge and after resume.
+// A guest with adapters (adapters.h) cannot be saved while it has them, so it is captured by
+// stop-and-copy and sent while it stands still. detach_devices comes before freeze or converge,
+// when its job is silent, and attach_devices after each resume.
 #pragma once
 
 #include <cstdint>
@@ -77,8 +78,8 @@ class Driver {
     // The guests that are here, lost ones too until they are destroyed.
     virtual std::vector<GuestView> list() const = 0;
 
-    // Whether the VMM has the memory for one more, where it counts by itself.
-    virtual Result<void> check_memory(const GuestDefinition&) const { return {}; }
+    // Whether there is room for one more: adapters, and the VMM's memory where it counts itself.
+    virtual Result<void> check_room(const GuestDefinition&) const { return {}; }
 
     // Boot it. Done when the VMM runs it; also when it ran already.
     virtual void start(const GuestDefinition& definition, Callback<Done> done) = 0;
@@ -89,6 +90,12 @@ class Driver {
     // Get ready to capture by `method`, while the guest runs. An error of kind refused says that
     // this method cannot be had for this guest; another may.
     virtual void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) = 0;
+
+    // Take its adapters out; it must run, as it has to let go of them. They stay its own. On
+    // failure some may be out: attach_devices. Done also when there are none.
+    virtual void detach_devices(const std::string& guest, Callback<Done> done) = 0;
+    // Give the running guest what it lacks of them. Done also when it lacks none.
+    virtual void attach_devices(const std::string& guest, Callback<Done> done) = 0;
 
     // Stop it. Gives the time of the stop.
     virtual void freeze(const std::string& guest, Callback<std::int64_t> done) = 0;
@@ -121,5 +128,12 @@ class Driver {
     // As restore; but it is on its way from another host, and stands in the list as such.
     virtual void migrate_in(const GuestDefinition& definition, Fd stream, Callback<Done> done) = 0;
 };
+
+// It runs, and has its adapters.
+inline void let_run(Driver& driver, const std::string& guest, Callback<Done> done) {
+    driver.resume(guest, [&driver, guest, done = std::move(done)](Result<Done> resumed) {
+        resumed ? driver.attach_devices(guest, done) : done(std::move(resumed));
+    });
+}
 
 }  // namespace grl::bridge

@@ -1,6 +1,9 @@
 #include "vmm_bridge/drivers.h"
 
+#include <set>
+
 #include "config.h"
+#include "vmm_bridge/adapters.h"
 #include "vmm_bridge/qemu_driver.h"
 #ifdef GRL_WITH_XEN
 #include "vmm_bridge/xen_driver.h"
@@ -23,11 +26,26 @@ std::string driver_fault(const std::string& name) {
     return "bridge.driver is \"" + name + "\"; there is: " + known;
 }
 
+std::string adapters_fault(const BridgeSection& config) {
+    std::set<std::string> seen;
+    for (const std::string& adapter : config.adapters) {
+        const bool on_host = parse_pci_address(adapter).has_value();
+        if (!seen.insert(adapter).second || adapter.empty()) {
+            return "bridge.adapters holds \"" + adapter + "\" more than once, or an empty one";
+        }
+        if (!on_host && config.driver == "xen") {
+            return "bridge.adapters: \"" + adapter + "\" is no PCI address such as 0000:3b:02.1";
+        }
+    }
+    return {};
+}
+
 std::unique_ptr<Driver> make_driver(boost::asio::io_context& io, const BridgeSection& config) {
 #ifdef GRL_WITH_XEN
-    if (config.driver == "xen") return std::make_unique<XenDriver>(io, config.run_dir);
+    if (config.driver == "xen")
+        return std::make_unique<XenDriver>(io, config.run_dir, config.adapters);
 #endif
-    return std::make_unique<QemuDriver>(io, config.run_dir);
+    return std::make_unique<QemuDriver>(io, config.run_dir, config.adapters);
 }
 
 }  // namespace grl::bridge

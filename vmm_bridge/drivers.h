@@ -13,6 +13,9 @@ namespace grl::bridge {
 // Empty if there is a driver of this name (bridge.driver); else what there is, and what to do.
 std::string driver_fault(const std::string& name);
 
+// Empty if its driver can give them to guests (bridge.adapters).
+std::string adapters_fault(const BridgeSection& config);
+
 // driver_fault has nothing against its name.
 std::unique_ptr<Driver> make_driver(boost::asio::io_context& io, const BridgeSection& config);
 

@@ -12,10 +12,11 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::chrono::seconds kWriterLimit{5};
+constexpr const char* kAdaptersNote = "it has adapters, which go before it is saved";
 
 // The one that is tried first. Where it is refused, the next: with auto all of them, else the last.
-CaptureMethod first_method(const std::string& capture) {
-    if (capture == "stop_copy") return CaptureMethod::stop_copy;
+CaptureMethod first_method(const std::string& capture, bool adapters) {
+    if (capture == "stop_copy" || adapters) return CaptureMethod::stop_copy;
     return capture == "live" ? CaptureMethod::live : CaptureMethod::background;
 }
 
@@ -39,7 +40,8 @@ GuestCapture::GuestCapture(asio::io_context& io, Driver& driver, Plan plan, Even
       driver_(driver),
       plan_(std::move(plan)),
       events_(std::move(events)),
-      method_(first_method(plan_.capture)),
+      method_(first_method(plan_.capture, plan_.adapters)),
+      note_(plan_.adapters && plan_.capture != "stop_copy" ? kAdaptersNote : ""),
       settled_(plan_.capture == kNoCapture) {}
 
 // ---- prepare ----
@@ -145,12 +147,25 @@ void GuestCapture::freeze(Callback<GuestFrozen> done) {
                 return frozen(fail("stopping guest " + self->guest(), "", "the line was aborted"));
             }
             self->frozen_ = true;
-            self->driver_.freeze(self->guest(), frozen);
+            self->stop(frozen);
         });
         return;
     }
-    if (!copies()) return driver_.freeze(guest(), std::move(frozen));
+    if (!copies()) return stop(std::move(frozen));
     frozen(fail("stopping guest " + guest(), "", "its memory is not out", ErrorKind::refused));
+}
+
+void GuestCapture::stop(Callback<std::int64_t> done) {
+    if (!plan_.adapters || plan_.capture == kNoCapture) {
+        return driver_.freeze(guest(), std::move(done));
+    }
+    driver_.detach_devices(guest(), [self = shared_from_this(), done](const Result<Done>& out) {
+        if (!out) return done(out.error());
+        if (self->aborted_) {
+            return done(fail("stopping guest " + self->guest(), "", "the line was aborted"));
+        }
+        self->driver_.freeze(self->guest(), done);
+    });
 }
 
 // ---- capture ----
@@ -253,8 +268,9 @@ LineProgress GuestCapture::progress(LineId id) const {
 
 void GuestCapture::resume(Callback<Done> done) {
     driver_.resume(guest(), [self = shared_from_this(), done](Result<Done> resumed) {
-        if (resumed) self->frozen_ = false;
-        done(std::move(resumed));
+        if (!resumed) return done(std::move(resumed));
+        self->frozen_ = false;
+        self->driver_.attach_devices(self->guest(), done);
     });
 }
 

@@ -30,6 +30,7 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
         std::string path;     // of its image
         std::string capture;  // auto, background, live, stop_copy, none
         int zstd_level = 1;
+        bool adapters = false;                 // it has some, and goes by stop-and-copy
         MemoryBudget::Share memory;            // in which its stream may wait
         std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };
@@ -56,6 +57,7 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
 
   private:
     void ask_driver(Callback<Done> done);
+    void stop(Callback<std::int64_t> done);
     void open_writer(Callback<Done> done);
     void start_stream(Callback<GuestCaptured> done);
     unsigned start_writer(Fd stream);  // gives the attempt

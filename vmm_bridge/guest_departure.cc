@@ -98,10 +98,15 @@ void GuestDeparture::switch_over(Callback<Switched> done) {
                                      ErrorKind::refused));
     }
     state_ = State::switching;
-    driver_.converge(order_.guest, [self = shared_from_this()](Result<Done> told) {
+    auto check = [self = shared_from_this()](const Result<Done>& told) {
         if (self->state_ != State::switching || told) return;
         self->drop(told.error().text(), [](Result<Done>) {});
-    });
+    };
+    driver_.detach_devices(order_.guest,
+                           [this, self = shared_from_this(), check](Result<Done> out) {
+                               if (!out || state_ != State::switching) return check(out);
+                               driver_.converge(order_.guest, check);
+                           });
     // Without waiting: the VMM may stand in the last write of a pass, and answer nothing.
     widen(width_);
     width_.reset();
@@ -154,7 +159,7 @@ void GuestDeparture::drop(const std::string& reason, Callback<Done> done) {
 }
 
 void GuestDeparture::let_run() {
-    driver_.resume(order_.guest, [self = shared_from_this()](Result<Done> resumed) {
+    bridge::let_run(driver_, order_.guest, [self = shared_from_this()](Result<Done> resumed) {
         self->state_ = State::dropped;
         if (!resumed) log_error(resumed.error().text());
         self->drop_.finish(std::move(resumed));

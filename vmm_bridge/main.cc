@@ -70,6 +70,8 @@ Result<grl::BridgeConfig> load(const std::string& path) {
     if (config->bridge.memory_mib == 0) fault = "bridge.memory_mib must be given";
     const std::string no_driver = grl::bridge::driver_fault(config->bridge.driver);
     if (!no_driver.empty()) fault = no_driver;
+    const std::string no_adapter = grl::bridge::adapters_fault(config->bridge);
+    if (!no_adapter.empty()) fault = no_adapter;
     for (const std::string* directory :
          {&config->bridge.guest_dir, &config->bridge.image_dir, &config->bridge.run_dir}) {
         if (!directory->starts_with('/')) fault = "\"" + *directory + "\" must be an absolute path";

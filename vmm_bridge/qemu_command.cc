@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "vmm_bridge/qemu_adapters.h"
 #include "vmm_bridge/tap.h"
 
 namespace grl::bridge {
@@ -18,7 +19,7 @@ std::string value(const std::string& text) {
 }  // namespace
 
 std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths& paths,
-                                      bool incoming) {
+                                      const std::vector<std::string>& adapters, bool incoming) {
     std::vector<std::string> a{kQemuProgram};
     auto add = [&a](std::initializer_list<std::string> more) { a.insert(a.end(), more); };
     add({"-name", value(d.name), "-machine", d.qemu.machine, "-accel", d.qemu.accel});
@@ -47,6 +48,10 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths&
                          ",server=on,wait=off,logfile=" + value(paths.console_log()) +
                          ",logappend=on"});  // so that it may be truncated
     add({"-serial", "chardev:con", "-device", "virtio-rng-pci"});
+    // Last of all devices, so that without them the others are where they were.
+    if (!incoming) {
+        for (const auto& adapter : adapters) add({"-device", qemu_adapter_option(adapter)});
+    }
     add({"-qmp", "unix:" + value(paths.monitor()) + ",server=on,wait=off"});
     // The log takes its error messages, which a daemon would lose otherwise.
     add({"-D", paths.log(), "-pidfile", paths.pid(), "-daemonize"});

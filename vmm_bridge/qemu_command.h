@@ -14,9 +14,10 @@ inline constexpr const char* kQemuProgram = "qemu-system-x86_64";
 // daemon.
 inline constexpr const char* kQemuSandbox = "on,obsolete=deny,resourcecontrol=deny";
 
-// `incoming`: it waits, paused, to be told where its state comes from.
+// `incoming`: it waits, paused, to be told where its state comes from, and has no adapters yet
+// (qemu_adapters.h).
 std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuPaths& paths,
-                                      bool incoming);
+                                      const std::vector<std::string>& adapters, bool incoming);
 
 // Whether a running process is the QEMU of that guest.
 bool is_qemu_of(const std::vector<std::string>& command_line, const QemuPaths& paths);

@@ -72,7 +72,36 @@ void QemuDriver::adopt_all(Callback<Done> done) {
                 if (gone) drop(guest->definition().name, guest);
                 if (!result) log_warning("taking over a guest: " + result.error().text());
                 if (result && !gone) log_info("took over guest " + guest->definition().name);
-                adopted(Done{});
+                if (gone || !result || guest->definition().adapters == 0) return adopted(Done{});
+                find_adapters(guest, adopted);
+            });
+        },
+        [this, found, done = std::move(done)](const Result<Done>&) {
+            give_adapters_back(found, done);
+        });
+}
+
+void QemuDriver::find_adapters(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done) {
+    find_qemu_adapters(guest, adapters_.all(),
+                       [this, guest, done](const Result<std::vector<std::string>>& its) {
+                           if (!its) log_warning(its.error().text());
+                           for (const auto& adapter : its ? *its : std::vector<std::string>()) {
+                               adapters_.found(guest->definition().name, adapter);
+                           }
+                           done(Done{});
+                       });
+}
+
+// When it is known whose each is: some may be out for a line that the bridge before us was at.
+void QemuDriver::give_adapters_back(const std::vector<std::shared_ptr<QemuGuest>>& guests,
+                                    Callback<Done> done) {
+    gather_done(
+        guests,
+        [this](const std::shared_ptr<QemuGuest>& guest, Callback<Done> one) {
+            if (guest->state() != GuestState::running) return one(Done{});
+            attach_devices(guest->definition().name, [one](const Result<Done>& attached) {
+                if (!attached) log_error(attached.error().text());
+                one(Done{});
             });
         },
         std::move(done));
@@ -108,13 +137,16 @@ std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
                                                             if (events_.died)
                                                                 events_.died(name, reason);
                                                         }});
-    guests_[name] = {guest, nullptr, nullptr};
+    guests_[name] = {guest, nullptr, nullptr, nullptr};
     return guest;
 }
 
 void QemuDriver::drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which) {
     auto at = guests_.find(guest);
-    if (at != guests_.end() && at->second.guest == which) guests_.erase(at);
+    if (at != guests_.end() && at->second.guest == which) {
+        guests_.erase(at);
+        adapters_.release(guest);
+    }
     if (events_.changed) events_.changed();
 }
 
@@ -138,6 +170,10 @@ std::vector<GuestView> QemuDriver::list() const {
     return views;
 }
 
+Result<void> QemuDriver::check_room(const GuestDefinition& definition) const {
+    return adapters_.check(definition.name, definition.adapters);
+}
+
 // ---- start, destroy ----
 
 void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
@@ -155,11 +191,18 @@ void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
         guests_.erase(at);
     }
     auto guest = add(definition);
-    guest->launch(QemuGuest::Launch::boot,
-                  [this, guest, name, done = std::move(done)](Result<Done> launched) {
-                      if (!launched) drop(name, guest);
-                      done(std::move(launched));
-                  });
+    launch(guest, QemuGuest::Launch::boot,
+           [this, guest, name, done = std::move(done)](Result<Done> launched) {
+               if (!launched) drop(name, guest);
+               done(std::move(launched));
+           });
+}
+
+void QemuDriver::launch(const std::shared_ptr<QemuGuest>& guest, QemuGuest::Launch how,
+                        Callback<Done> done) {
+    auto its = adapters_.take(guest->definition().name, guest->definition().adapters);
+    if (its) return guest->launch(how, *its, std::move(done));
+    asio::post(io_, [e = its.error(), done = std::move(done)] { done(e); });
 }
 
 void QemuDriver::destroy(const std::string& name, Callback<Done> done) {
@@ -210,6 +253,28 @@ void QemuDriver::set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMeth
             on_migration(set.error(), reply ? text_in(*reply, "status") : std::string());
         });
     });
+}
+
+std::shared_ptr<QemuAdapters> QemuDriver::adapters_of(const std::string& name) {
+    auto at = guests_.find(name);
+    if (at == guests_.end() || at->second.guest->definition().adapters == 0) return nullptr;
+    if (!at->second.adapters) {
+        auto its = adapters_.take(name, at->second.guest->definition().adapters);
+        if (!its) log_error(its.error().text());
+        at->second.adapters = std::make_shared<QemuAdapters>(
+            at->second.guest, its ? *its : std::vector<std::string>());
+    }
+    return at->second.adapters;
+}
+
+void QemuDriver::detach_devices(const std::string& name, Callback<Done> done) {
+    if (auto adapters = adapters_of(name)) return adapters->unplug(std::move(done));
+    asio::post(io_, [done = std::move(done)] { done(Done{}); });
+}
+
+void QemuDriver::attach_devices(const std::string& name, Callback<Done> done) {
+    if (auto adapters = adapters_of(name)) return adapters->plug(std::move(done));
+    asio::post(io_, [done = std::move(done)] { done(Done{}); });
 }
 
 void QemuDriver::freeze(const std::string& name, Callback<std::int64_t> done) {
@@ -280,7 +345,7 @@ void QemuDriver::load(const GuestDefinition& definition, Fd stream, QemuGuest::L
     auto shared_stream = std::make_shared<Fd>(std::move(stream));
     const bool arrives = how == QemuGuest::Launch::arrive;
     const GuestState then = arrives ? GuestState::arrived : GuestState::paused;
-    guest->launch(how, [guest, shared_stream, then, undo, done](Result<Done> launched) {
+    launch(guest, how, [guest, shared_stream, then, undo, done](Result<Done> launched) {
         if (!launched) return undo(launched.error());
         load_qemu(guest, std::move(*shared_stream), then, [undo, done](Result<Done> loaded) {
             if (!loaded) return undo(loaded.error());
@@ -316,7 +381,9 @@ void QemuDriver::migrate_out(const std::string& name, Fd stream, std::uint64_t l
 }
 
 void QemuDriver::converge(const std::string& name, Callback<Done> done) {
-    if (auto guest = find("stopping", name, done)) QemuMigration::converge(guest, std::move(done));
+    if (!find("stopping", name, done)) return;
+    if (auto migration = guests_[name].migration) return migration->converge(std::move(done));
+    asio::post(io_, [done = std::move(done)] { done(Done{}); });  // it is over
 }
 
 void QemuDriver::ask_migration(const std::string& name, Callback<MigrationFacts> done) {

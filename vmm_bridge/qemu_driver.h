@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "vmm_bridge/adapters.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/qemu_adapters.h"
 #include "vmm_bridge/qemu_capture.h"
 #include "vmm_bridge/qemu_guest.h"
 #include "vmm_bridge/qemu_migration.h"
@@ -15,16 +17,19 @@ namespace grl::bridge {
 
 class QemuDriver : public Driver {
   public:
-    QemuDriver(asio::io_context& io, std::string run_dir)
-        : io_(io), run_dir_(std::move(run_dir)), log_timer_(io) {}
+    QemuDriver(asio::io_context& io, std::string run_dir, std::vector<std::string> adapters = {})
+        : io_(io), run_dir_(std::move(run_dir)), adapters_(adapters), log_timer_(io) {}
 
     std::string name() const override { return "qemu"; }
     std::string version() const override { return version_; }
     void open(Events events, Callback<Done> done) override;
     std::vector<GuestView> list() const override;
+    Result<void> check_room(const GuestDefinition& definition) const override;
     void start(const GuestDefinition& definition, Callback<Done> done) override;
     void destroy(const std::string& guest, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
+    void detach_devices(const std::string& guest, Callback<Done> done) override;
+    void attach_devices(const std::string& guest, Callback<Done> done) override;
     void freeze(const std::string& guest, Callback<std::int64_t> done) override;
     void capture(const std::string& guest, CaptureMethod method, Fd stream,
                  Callback<std::int64_t> captured, Callback<Done> finished) override;
@@ -42,6 +47,7 @@ class QemuDriver : public Driver {
         std::shared_ptr<QemuGuest> guest;
         std::shared_ptr<QemuCapture> capture;
         std::shared_ptr<QemuMigration> migration;
+        std::shared_ptr<QemuAdapters> adapters;
     };
     // Nothing, and the callback gets the error, if it is not here.
     template <class T>
@@ -50,6 +56,12 @@ class QemuDriver : public Driver {
     std::shared_ptr<QemuGuest> add(const GuestDefinition& definition);
     void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
     void adopt_all(Callback<Done> done);
+    void launch(const std::shared_ptr<QemuGuest>& guest, QemuGuest::Launch how,
+                Callback<Done> done);
+    void find_adapters(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done);
+    void give_adapters_back(const std::vector<std::shared_ptr<QemuGuest>>& guests,
+                            Callback<Done> done);
+    std::shared_ptr<QemuAdapters> adapters_of(const std::string& guest);
     void set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
                     std::int64_t until_ms, Callback<Done> done);
     void load(const GuestDefinition& definition, Fd stream, QemuGuest::Launch how,
@@ -61,6 +73,7 @@ class QemuDriver : public Driver {
     std::string version_ = "QEMU";
     Events events_;
     std::map<std::string, Entry> guests_;
+    Adapters adapters_;
     asio::steady_timer log_timer_;
 };
 

@@ -43,7 +43,8 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
                                                       const std::string& guest);
 
     enum class Launch { boot, restore, arrive };
-    void launch(Launch how, Callback<Done> done);
+    // Of `adapters` (qemu_adapters.h) only one that boots has any yet.
+    void launch(Launch how, const std::vector<std::string>& adapters, Callback<Done> done);
     void adopt(Callback<Done> done);
     void destroy(Callback<Done> done);
 

@@ -27,7 +27,7 @@ pid_t pid_in(const std::string& path) {
 
 // ---- launch ----
 
-void QemuGuest::launch(Launch how, Callback<Done> done) {
+void QemuGuest::launch(Launch how, const std::vector<std::string>& adapters, Callback<Done> done) {
     set_state(how == Launch::arrive ? GuestState::arriving : GuestState::starting);
     incoming_ = how != Launch::boot;
     Result<void> ready = prepare_host();
@@ -39,7 +39,7 @@ void QemuGuest::launch(Launch how, Callback<Done> done) {
     }
     if (how == Launch::arrive) mark_moving(true);
     launching_ = true;
-    run_program(io_, qemu_command(definition_, paths_, incoming_), kLaunchLimit,
+    run_program(io_, qemu_command(definition_, paths_, adapters, incoming_), kLaunchLimit,
                 [self = shared_from_this(), how, done = std::move(done)](Result<Output> output) {
                     self->launched(how, std::move(output), done);
                 });

@@ -1,6 +1,7 @@
 #include "vmm_bridge/qemu_migration.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 namespace grl::bridge {
 
@@ -28,6 +29,7 @@ QemuMigration::QemuMigration(std::shared_ptr<QemuGuest> guest, MigrateOut events
     : guest_(std::move(guest)),
       events_(std::move(events)),
       one_pass_(guest_->definition().qemu.accel == "tcg"),
+      whole_(guest_->definition().adapters > 0),
       deadline_(guest_->io()),
       poll_(guest_->io()) {}
 
@@ -39,24 +41,32 @@ void QemuMigration::start(Fd stream, std::uint64_t limit_bytes_s) {
     if (ended_) return;  // cancelled while it waited
     started_ = true;
     auto self = shared_from_this();
-    guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
     events_.stays ? guest_->mark_frozen(true) : guest_->mark_moving(true);
     deadline_.expires_after(kMoveLimit);
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("QEMU did not send it in time"));
     });
+    limit_bytes_s_ = limit_bytes_s ? limit_bytes_s : kFast;
+    if (!whole_) return begin(std::move(stream));
+    stream_ = std::move(stream);
+    asio::post(guest_->io(), [self] {
+        if (!self->ended_) self->copied();
+    });
+}
+
+// All at once: the guest stands still for no round trip more than it must.
+void QemuMigration::begin(Fd stream) {
+    auto self = shared_from_this();
+    guest_->watch([self](const Result<QmpEvent>& event) { self->on_event(event); });
     auto good = [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     };
-    limit_bytes_s_ = limit_bytes_s ? limit_bytes_s : kFast;
-    // All at once: the guest stands still for no round trip more than it must.
-    if (one_pass_) {
-        runs_ = false;
-        guest_->command("stop", {}, good);
-    }
+    const bool crawls = one_pass_ && !whole_;
+    if (crawls) runs_ = false;
+    if (crawls || whole_) guest_->command("stop", {}, good);
     // The pass of a small guest would be over before it runs again.
     guest_->command("migrate-set-parameters",
-                    {{"max-bandwidth", one_pass_ ? kAlmostNothing : limit_bytes_s_},
+                    {{"max-bandwidth", crawls ? kAlmostNothing : limit_bytes_s_},
                      {"downtime-limit", one_pass_ ? kNone : kShortest}},
                     good);
     guest_->command("getfd", {{"fdname", kMoveStream}}, good, std::move(stream));
@@ -82,6 +92,7 @@ void QemuMigration::on_event(const Result<QmpEvent>& event) {
 }
 
 void QemuMigration::on_pass(std::uint64_t pass) {
+    if (whole_) return;
     if (!one_pass_ && pass == kFirstOfTheRest) return copied();
     if (!one_pass_ || runs_ || pass != 1) return;
     guest_->command("cont", {}, [self = shared_from_this()](Result<json::value> reply) {
@@ -139,7 +150,7 @@ void QemuMigration::end(Result<std::int64_t> outcome) {
     auto self = shared_from_this();
     deadline_.cancel();
     poll_.cancel();
-    if (started_) guest_->watch({});
+    if (started_ && !stream_) guest_->watch({});
     // A capture wants it as fast as it goes.
     guest_->command("migrate-set-parameters", {{"max-bandwidth", kFast}},
                     [](Result<json::value>) {});
@@ -158,20 +169,25 @@ void QemuMigration::cancel(Callback<Done> done) {
     deadline_.async_wait([self](boost::system::error_code ec) {
         if (!ec) self->end(self->error("it was cancelled, but QEMU did not settle"));
     });
+    if (stream_) return end(error("cancelled"));
     if (stopped_) return;  // it is about to end, into nowhere (stream_pump.h)
     guest_->command("migrate_cancel", {}, [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     });
 }
 
-void QemuMigration::converge(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done) {
-    const bool one_pass = guest->definition().qemu.accel == "tcg";
-    guest->command("migrate-set-parameters",
-                   {{"max-bandwidth", kFast}, {"downtime-limit", one_pass ? kNone : kLongest}},
-                   [done = std::move(done)](Result<json::value> reply) {
-                       if (!reply) return done(reply.error());
-                       done(Done{});
-                   });
+void QemuMigration::converge(Callback<Done> done) {
+    if (stream_) {
+        limit_bytes_s_ = kFast;
+        begin(std::move(stream_));
+        return asio::post(guest_->io(), [done = std::move(done)] { done(Done{}); });
+    }
+    guest_->command("migrate-set-parameters",
+                    {{"max-bandwidth", kFast}, {"downtime-limit", one_pass_ ? kNone : kLongest}},
+                    [done = std::move(done)](Result<json::value> reply) {
+                        if (!reply) return done(reply.error());
+                        done(Done{});
+                    });
 }
 
 void QemuMigration::ask(const std::shared_ptr<QemuGuest>& guest, Callback<MigrationFacts> done) {

@@ -16,6 +16,9 @@
 // been stopped for good: with a limit of 0 for the downtime 7.2 makes one pass and no other. It is
 // `copied` shortly before that pass ends, which only asking QEMU can tell.
 //
+// One that has adapters is sent whole by converge(), when they are out: QEMU cannot even begin
+// before.
+//
 // Threads: the io_context's.
 #pragma once
 
@@ -36,10 +39,11 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     // Done when QEMU sends no more; `finished` comes all the same.
     void cancel(Callback<Done> done);
 
-    static void converge(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done);
+    void converge(Callback<Done> done);
     static void ask(const std::shared_ptr<QemuGuest>& guest, Callback<MigrationFacts> done);
 
   private:
+    void begin(Fd stream);
     void on_event(const Result<QmpEvent>& event);
     void on_pass(std::uint64_t pass);
     void poll();
@@ -52,6 +56,8 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     std::shared_ptr<QemuGuest> guest_;
     MigrateOut events_;
     const bool one_pass_;  // TCG
+    const bool whole_;     // it has adapters
+    Fd stream_;            // until it is sent whole
     std::uint64_t limit_bytes_s_ = 0;
     asio::steady_timer deadline_;
     asio::steady_timer poll_;

@@ -82,6 +82,9 @@ std::string xen_definition_fault(const GuestDefinition& d) {
         return "xen.type is \"" + d.xen.type + "\"; there are: pvh, pv";
     }
     if (d.xen.kernel.empty()) return "xen.kernel must be given";
+    if (d.adapters > 0 && d.xen.type != "pv") {
+        return "adapters are wanted, which Xen gives to paravirtual guests only: xen.type = \"pv\"";
+    }
     if (d.memory_mib == 0) return "memory_mib must be given";
     for (const auto& nic : d.xen.nics) {
         Result<Mac> mac = parse_vif_mac(nic.mac);
@@ -95,7 +98,7 @@ XenConfig::XenConfig(XenConfig&& other) noexcept : config_(other.config_) {
     libxl_domain_config_init(&other.config_);
 }
 
-Result<XenConfig> XenConfig::of(const GuestDefinition& d) {
+Result<XenConfig> XenConfig::of(const GuestDefinition& d, const std::vector<PciAddress>& adapters) {
     const std::string fault = xen_definition_fault(d);
     if (!fault.empty()) return fail("starting guest " + d.name, "", fault, ErrorKind::usage);
     XenConfig config;
@@ -108,7 +111,21 @@ Result<XenConfig> XenConfig::of(const GuestDefinition& d) {
     set_vcpus(build, d.vcpus);
     build.max_memkb = build.target_memkb = d.memory_mib * kKibInMib;
     config.fill_host_part(d);
+    config.give(adapters);
     return config;
+}
+
+void XenConfig::give(const std::vector<PciAddress>& adapters) {
+    if (adapters.empty()) return;
+    // What the adapters' registers take of the addresses is then no memory.
+    libxl_defbool_set(&config_.b_info.u.pv.e820_host, true);
+    config_.pcidevs = make_devices<libxl_device_pci, libxl_device_pci_init>(adapters.size());
+    config_.num_pcidevs = static_cast<int>(adapters.size());
+    for (std::size_t i = 0; i < adapters.size(); ++i) set_pci(config_.pcidevs[i], adapters[i]);
+}
+
+void XenConfig::forget_adapters() {
+    clear_devices<libxl_device_pci, libxl_device_pci_dispose>(config_.pcidevs, config_.num_pcidevs);
 }
 
 Result<XenConfig> XenConfig::of_saved(libxl_ctx* ctx, const std::string& json,
@@ -164,6 +181,13 @@ void XenConfig::fill_host_part(const GuestDefinition& d) {
 
 void XenConfig::set_name(const std::string& name) {
     set(config_.c_info.name, name);
+}
+
+void set_pci(libxl_device_pci& device, const PciAddress& address) {
+    device.domain = address.domain;
+    device.bus = address.bus;
+    device.dev = address.device;
+    device.func = address.function;
 }
 
 std::string text_of_uuid(const libxl_uuid& uuid) {

@@ -8,6 +8,7 @@
 
 #include "grl/config.h"
 #include "grl/result.h"
+#include "vmm_bridge/adapters.h"
 #include "vmm_bridge/xen_api.h"
 
 namespace grl::bridge {
@@ -22,25 +23,30 @@ class XenConfig {
     XenConfig& operator=(const XenConfig&) = delete;
 
     // A new domain. The error says what is wrong with the definition.
-    static Result<XenConfig> of(const GuestDefinition& definition);
+    static Result<XenConfig> of(const GuestDefinition& definition,
+                                const std::vector<PciAddress>& adapters);
     // One that was captured, from the JSON that travels before its state: what the guest has seen
     // of itself is kept, what the host gives (kernel, disk, bridges) is this host's.
     static Result<XenConfig> of_saved(libxl_ctx* ctx, const std::string& json,
                                       const GuestDefinition& definition);
 
     void set_name(const std::string& name);
+    void forget_adapters();  // its capture has none; the domain can still be given some
     std::string uuid() const;
     libxl_domain_config* get() { return &config_; }
     const libxl_domain_config& operator*() const { return config_; }
 
   private:
     void fill_host_part(const GuestDefinition& definition);
+    void give(const std::vector<PciAddress>& adapters);
 
     libxl_domain_config config_;
 };
 
 // Empty if a domain can be made of it.
 std::string xen_definition_fault(const GuestDefinition& definition);
+
+void set_pci(libxl_device_pci& device, const PciAddress& address);
 
 using Mac = std::array<std::uint8_t, 6>;
 Result<Mac> parse_vif_mac(const std::string& text);

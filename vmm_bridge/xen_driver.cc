@@ -67,7 +67,41 @@ void XenDriver::adopt_all(Callback<Done> done) {
                 if (!result) log_warning("taking over a guest: " + result.error().text());
                 if (guest->state() == GuestState::absent) drop(guest->definition().name, guest);
                 if (result) log_info("took over guest " + guest->definition().name);
+                if (result) find_adapters(guest);
                 adopted(Done{});
+            });
+        },
+        [this, found, done = std::move(done)](const Result<Done>&) {
+            std::vector<std::shared_ptr<XenGuest>> guests;
+            guests.reserve(found.size());
+            for (const auto& [guest, domain] : found) guests.push_back(guest);
+            give_adapters_back(guests, done);
+        });
+}
+
+void XenDriver::find_adapters(const std::shared_ptr<XenGuest>& guest) {
+    const auto there = guest->devices();
+    for (const std::string& adapter : adapters_.all()) {
+        const auto address = parse_pci_address(adapter);
+        if (address && std::ranges::find(there, *address) != there.end()) {
+            adapters_.found(guest->definition().name, adapter);
+        }
+    }
+}
+
+// When it is known whose each is: some may be out for a line that the bridge before us was at.
+void XenDriver::give_adapters_back(const std::vector<std::shared_ptr<XenGuest>>& guests,
+                                   Callback<Done> done) {
+    gather_done(
+        guests,
+        [this](const std::shared_ptr<XenGuest>& guest, Callback<Done> one) {
+            auto its = adapters_.take(guest->definition().name, guest->definition().adapters);
+            if (its) guest->set_adapters(*its);
+            if (!its) log_error(its.error().text());
+            if (guest->state() != GuestState::running) return one(Done{});
+            guest->attach_adapters([one](const Result<Done>& attached) {
+                if (!attached) log_error(attached.error().text());
+                one(Done{});
             });
         },
         std::move(done));
@@ -115,14 +149,23 @@ std::shared_ptr<XenGuest> XenDriver::make_room(const std::string& act,
                                ") is here and not the bridge's: destroy or rename it (xl)",
                            ErrorKind::refused));
     }
+    auto its = adapters_.take(name, definition.adapters);
+    if (!its) return refuse(its.error());
     Result<std::shared_ptr<XenGuest>> guest = add(definition);
-    if (!guest) return refuse(guest.error());
+    if (!guest) {
+        adapters_.release(name);
+        return refuse(guest.error());
+    }
+    (*guest)->set_adapters(*its);
     return *guest;
 }
 
 void XenDriver::drop(const std::string& guest, const std::shared_ptr<XenGuest>& which) {
     auto at = guests_.find(guest);
-    if (at != guests_.end() && at->second.guest == which) guests_.erase(at);
+    if (at != guests_.end() && at->second.guest == which) {
+        guests_.erase(at);
+        adapters_.release(guest);
+    }
     if (events_.changed) events_.changed();
 }
 
@@ -150,7 +193,9 @@ std::vector<GuestView> XenDriver::list() const {
 
 // ---- start, destroy ----
 
-Result<void> XenDriver::check_memory(const GuestDefinition& definition) const {
+Result<void> XenDriver::check_room(const GuestDefinition& definition) const {
+    Result<void> adapters = adapters_.check(definition.name, definition.adapters);
+    if (!adapters) return adapters;
     const std::string fault = host_->room_fault(definition.memory_mib << 10);
     if (fault.empty()) return {};
     return fail("placing guest " + definition.name, "", fault, ErrorKind::refused);
@@ -200,6 +245,18 @@ void XenDriver::prepare(const std::string& name, CaptureMethod method, Callback<
     });
 }
 
+void XenDriver::detach_devices(const std::string& name, Callback<Done> done) {
+    if (auto guest = find("taking the adapters out of", name, done)) {
+        guest->detach_adapters(std::move(done));
+    }
+}
+
+void XenDriver::attach_devices(const std::string& name, Callback<Done> done) {
+    if (auto guest = find("giving its adapters to", name, done)) {
+        guest->attach_adapters(std::move(done));
+    }
+}
+
 void XenDriver::freeze(const std::string& name, Callback<std::int64_t> done) {
     if (auto guest = find("stopping", name, done)) guest->freeze(std::move(done));
 }
@@ -218,6 +275,8 @@ void XenDriver::capture(const std::string& name, CaptureMethod, Fd stream,
     if (!guest) return;
     const std::string unfit = !guest->suspended()              ? "it is not stopped"
                               : guest->configuration().empty() ? "it was not prepared"
+                              : !guest->devices().empty()      ? "it still has a passed-through "
+                                                                 "PCI device"
                                                                : "";
     if (!unfit.empty()) {
         return asio::post(io_, [name, unfit, told] {

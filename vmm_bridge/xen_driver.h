@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "vmm_bridge/adapters.h"
 #include "vmm_bridge/driver.h"
 #include "vmm_bridge/xen_context.h"
 #include "vmm_bridge/xen_guest.h"
@@ -23,16 +24,19 @@ namespace grl::bridge {
 
 class XenDriver : public Driver {
   public:
-    XenDriver(asio::io_context& io, std::string run_dir) : io_(io), run_dir_(std::move(run_dir)) {}
+    XenDriver(asio::io_context& io, std::string run_dir, const std::vector<std::string>& adapters)
+        : io_(io), run_dir_(std::move(run_dir)), adapters_(adapters) {}
 
     std::string name() const override { return "xen"; }
     std::string version() const override { return version_; }
     void open(Events events, Callback<Done> done) override;
     std::vector<GuestView> list() const override;
-    Result<void> check_memory(const GuestDefinition& definition) const override;
+    Result<void> check_room(const GuestDefinition& definition) const override;
     void start(const GuestDefinition& definition, Callback<Done> done) override;
     void destroy(const std::string& guest, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
+    void detach_devices(const std::string& guest, Callback<Done> done) override;
+    void attach_devices(const std::string& guest, Callback<Done> done) override;
     void freeze(const std::string& guest, Callback<std::int64_t> done) override;
     void capture(const std::string& guest, CaptureMethod method, Fd stream,
                  Callback<std::int64_t> captured, Callback<Done> finished) override;
@@ -60,6 +64,9 @@ class XenDriver : public Driver {
                                         const Callback<Done>& done);
     void drop(const std::string& guest, const std::shared_ptr<XenGuest>& which);
     void adopt_all(Callback<Done> done);
+    void find_adapters(const std::shared_ptr<XenGuest>& guest);
+    void give_adapters_back(const std::vector<std::shared_ptr<XenGuest>>& guests,
+                            Callback<Done> done);
     void load(const GuestDefinition& definition, Fd stream, GuestState then, Callback<Done> done);
 
     asio::io_context& io_;
@@ -68,6 +75,7 @@ class XenDriver : public Driver {
     Events events_;
     std::shared_ptr<XenContext> host_;
     std::map<std::string, Entry> guests_;
+    Adapters adapters_;
 };
 
 }  // namespace grl::bridge

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "grl/log.h"
@@ -268,23 +269,28 @@ void XenGuest::destroy_domain(Callback<Done> done) {
 
 // ---- before a capture or a move ----
 
+std::string XenGuest::why_not_live() const {
+    if (definition_.adapters > 0) return "its adapters go when its job is silent";
+    return "the hypervisor cannot note what a " + definition_.xen.type + " guest writes";
+}
+
 void XenGuest::examine(const std::string& what, Callback<Done> done) {
-    int devices = 0;
-    libxl_device_pci* list = libxl_device_pci_list(context_->get(), domain_, &devices);
-    libxl_device_pci_list_free(list, devices);
-    if (devices > 0) {
+    const auto foreign = std::ranges::count_if(
+        devices(), [this](const PciAddress& device) { return !is_its_adapter(device); });
+    if (foreign > 0) {
         return asio::post(
             io(), [e = error(what,
-                             "it has " + std::to_string(devices) +
-                                 " passed-through PCI device(s), which a save would break: detach "
-                                 "them first",
+                             "it has " + std::to_string(foreign) +
+                                 " passed-through PCI device(s) besides its adapters, which a save "
+                                 "would break: detach them first (xl pci-detach)",
                              ErrorKind::refused),
                    done = std::move(done)] { done(e); });
     }
     libxl_physinfo host;
     libxl_physinfo_init(&host);
     if (libxl_get_physinfo(context_->get(), &host) == 0) {
-        can_go_live_ = host.cap_shadow || (definition_.xen.type != "pv" && host.cap_hap);
+        can_go_live_ = definition_.adapters == 0 &&
+                       (host.cap_shadow || (definition_.xen.type != "pv" && host.cap_hap));
     }
     libxl_physinfo_dispose(&host);
     auto config = std::make_shared<XenConfig>();
@@ -297,6 +303,7 @@ void XenGuest::examine(const std::string& what, Callback<Done> done) {
         [this, self = shared_from_this(), config, what, done](Result<Done> got) {
             if (!got) return done(got);
             config->set_name(definition_.name);
+            config->forget_adapters();
             char* json = libxl_domain_config_to_json(context_->get(), config->get());
             configuration_ = json ? json : "";
             std::free(json);

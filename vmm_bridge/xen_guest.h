@@ -75,9 +75,14 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     void examine(const std::string& act, Callback<Done> done);
     const std::string& configuration() const { return configuration_; }  // of its domain; JSON
     bool can_go_live() const { return can_go_live_; }  // the hypervisor notes what it writes
-    std::string why_not_live() const {
-        return "the hypervisor cannot note what a " + definition_.xen.type + " guest writes";
-    }
+    std::string why_not_live() const;
+
+    // The host's that it may have: set before its start or its loading, or when it was adopted.
+    void set_adapters(const std::vector<std::string>& adapters);
+    void detach_adapters(Callback<Done> done);
+    void attach_adapters(Callback<Done> done);  // those it lacks
+    // What is passed through to it now, of whoever's doing.
+    std::vector<PciAddress> devices();
 
     // Its one act at a time; see XenContext::start.
     std::shared_ptr<XenAct> act(const std::string& what, Milliseconds limit,
@@ -106,6 +111,11 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
   private:
     Error error(const std::string& act, const std::string& why,
                 ErrorKind kind = ErrorKind::failed) const;
+    using PciCall = int (*)(libxl_ctx*, std::uint32_t, libxl_device_pci*, const libxl_asyncop_how*);
+    void change_devices(const std::string& what, PciCall call, std::vector<PciAddress> devices,
+                        Callback<Done> done);
+    void await_frontend(const std::string& what, Callback<Done> done);
+    bool is_its_adapter(const PciAddress& device) const;
     Result<void> check_room(XenConfig& config);
     Result<void> record(const XenConfig& config);
     void create(std::shared_ptr<XenConfig> config, Callback<Done> done);
@@ -132,6 +142,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     std::shared_ptr<XenAct> act_;
     libxl_evgen_domain_death* death_ = nullptr;
     std::function<void()> watcher_;
+    std::vector<PciAddress> adapters_;
     std::string configuration_;
     bool can_go_live_ = false;
     bool suspended_ = false;

@@ -109,7 +109,7 @@ Result<void> XenGuest::check_room(XenConfig& config) {
 
 void XenGuest::start(Callback<Done> done) {
     set_state(GuestState::starting);
-    Result<XenConfig> made = XenConfig::of(definition_);
+    Result<XenConfig> made = XenConfig::of(definition_, adapters_);
     if (!made) {
         return asio::post(io(), [self = shared_from_this(), e = made.error(),
                                  done = std::move(done)] { self->undo_launch(e, done); });

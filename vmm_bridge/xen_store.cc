@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "grl/file.h"
 #include "grl/log.h"
@@ -18,45 +17,73 @@ constexpr const char* kRequest = "suspend";
 
 }  // namespace
 
-void SuspendAnswer::Close::operator()(xs_handle* handle) const {
+void CloseXenStore::operator()(xs_handle* handle) const {
     xs_close(handle);
 }
 
-Result<std::shared_ptr<SuspendAnswer>> SuspendAnswer::open(asio::io_context& io,
-                                                           std::uint32_t domain) {
-    std::shared_ptr<SuspendAnswer> answer(new SuspendAnswer(io));
-    answer->path_ = "/local/domain/" + std::to_string(domain) + "/control/shutdown";
-    answer->store_.reset(xs_open(0));
-    xs_handle* store = answer->store_.get();
-    if (!store || !xs_watch(store, answer->path_.c_str(), kRequest)) {
-        return fail("opening xenstore", answer->path_, errno_text(errno));
+// ---- a word ----
+
+Result<std::shared_ptr<XenWord>> XenWord::open(asio::io_context& io, const std::string& path) {
+    std::shared_ptr<XenWord> word(new XenWord(io, path));
+    word->store_.reset(xs_open(0));
+    xs_handle* store = word->store_.get();
+    if (!store || !xs_watch(store, path.c_str(), "")) {
+        return fail("opening xenstore", path, errno_text(errno));
     }
-    answer->readable_.assign(fcntl(xs_fileno(store), F_DUPFD_CLOEXEC, 0));
-    answer->wait();
-    return answer;
+    word->readable_.assign(fcntl(xs_fileno(store), F_DUPFD_CLOEXEC, 0));
+    return word;
 }
 
-void SuspendAnswer::wait() {
+void XenWord::watch(std::function<void()> changed) {
+    changed_ = std::move(changed);
+    changed_();
+    wait();
+}
+
+void XenWord::wait() {
     readable_.async_wait(asio::posix::stream_descriptor::wait_read,
                          [weak = weak_from_this()](boost::system::error_code ec) {
                              auto self = weak.lock();
                              if (ec || !self) return;
                              while (char** change = xs_check_watch(self->store_.get())) {
                                  std::free(static_cast<void*>(change));
-                                 self->take_away();
+                                 self->changed_();
                              }
                              self->wait();
                          });
 }
 
-void SuspendAnswer::take_away() {
+std::string XenWord::read() const {
     unsigned length = 0;
-    void* word = xs_read(store_.get(), XBT_NULL, path_.c_str(), &length);
-    const bool asked = word && std::strcmp(static_cast<char*>(word), kRequest) == 0;
-    std::free(word);
-    if (asked && !xs_write(store_.get(), XBT_NULL, path_.c_str(), "", 0)) {
+    void* text = xs_read(store_.get(), XBT_NULL, path_.c_str(), &length);
+    std::string word(text ? static_cast<char*>(text) : "", text ? length : 0);
+    std::free(text);
+    return word;
+}
+
+void XenWord::write(const std::string& text) {
+    if (!xs_write(store_.get(), XBT_NULL, path_.c_str(), text.data(),
+                  static_cast<unsigned>(text.size()))) {
         log_warning("cannot write " + path_ + ": " + errno_text(errno));
     }
+}
+
+// ---- the request to suspend ----
+
+Result<std::shared_ptr<SuspendAnswer>> SuspendAnswer::open(asio::io_context& io,
+                                                           std::uint32_t domain) {
+    auto request =
+        XenWord::open(io, "/local/domain/" + std::to_string(domain) + "/control/shutdown");
+    if (!request) return request.error();
+    std::shared_ptr<SuspendAnswer> answer(new SuspendAnswer(*request));
+    (*request)->watch([weak = std::weak_ptr(answer)] {
+        if (auto self = weak.lock()) self->take_away();
+    });
+    return answer;
+}
+
+void SuspendAnswer::take_away() {
+    if (request_->read() == kRequest) request_->write("");
 }
 
 }  // namespace grl::bridge

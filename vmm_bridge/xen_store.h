@@ -1,4 +1,4 @@
-// The one word that the bridge itself writes into xenstore.
+// What the bridge itself reads and writes in xenstore.
 //
 // libxenlight asks a guest to suspend by a word in xenstore, waits until the guest has taken it
 // away, and then until the guest is suspended. A guest that was suspended before takes nothing
@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,8 +23,32 @@ namespace grl::bridge {
 
 namespace asio = boost::asio;
 
+struct CloseXenStore {
+    void operator()(xs_handle* handle) const;
+};
+
+// One path there.
+class XenWord : public std::enable_shared_from_this<XenWord> {
+  public:
+    static Result<std::shared_ptr<XenWord>> open(asio::io_context& io, const std::string& path);
+
+    // Called once now and whenever it may have changed, as long as this lives.
+    void watch(std::function<void()> changed);
+    std::string read() const;  // empty also if it is not there
+    void write(const std::string& text);
+
+  private:
+    XenWord(asio::io_context& io, std::string path) : path_(std::move(path)), readable_(io) {}
+    void wait();
+
+    std::unique_ptr<xs_handle, CloseXenStore> store_;
+    std::string path_;
+    asio::posix::stream_descriptor readable_;
+    std::function<void()> changed_;
+};
+
 // Takes the request to suspend away from one domain, whenever one comes, until it is destroyed.
-class SuspendAnswer : public std::enable_shared_from_this<SuspendAnswer> {
+class SuspendAnswer {
   public:
     static Result<std::shared_ptr<SuspendAnswer>> open(asio::io_context& io, std::uint32_t domain);
 
@@ -31,15 +56,9 @@ class SuspendAnswer : public std::enable_shared_from_this<SuspendAnswer> {
     void take_away();
 
   private:
-    struct Close {
-        void operator()(xs_handle* handle) const;
-    };
-    explicit SuspendAnswer(asio::io_context& io) : readable_(io) {}
-    void wait();
+    explicit SuspendAnswer(std::shared_ptr<XenWord> request) : request_(std::move(request)) {}
 
-    std::unique_ptr<xs_handle, Close> store_;
-    std::string path_;
-    asio::posix::stream_descriptor readable_;
+    std::shared_ptr<XenWord> request_;
 };
 
 }  // namespace grl::bridge

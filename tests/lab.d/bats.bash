@@ -49,6 +49,9 @@ start_step() {
 	E
 }
 
+# line_reaches PHASE: as the checkpoint that writes there tells.
+line_reaches() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
+
 # output_of SRUN_OPTIONS COMMAND: what a job of its own printed, once it has ended well.
 output_of() {
     local job

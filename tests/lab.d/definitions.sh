@@ -2,6 +2,8 @@
 # The guests' definitions, which the bridges read.
 # shellcheck disable=SC2034 # for the VMM's module
 
+# How many of its host's adapters each guest has: 0 or 1.
+ADAPTERS=${GRL_LAB_ADAPTERS:-0}
 # Of one guest; other people's programs may want more.
 GUEST_MIB=${GRL_LAB_GUEST_MIB:-$VMM_GUEST_MIB}
 
@@ -12,7 +14,7 @@ guest_definitions() {
     ! nodes_are_native || initramfs "$IMAGE/idle.cpio" "$LAB_D/guest/idle-init"
     for guest in "${GUESTS[@]}"; do
         {
-            printf 'name = "%s"\naddress = "%s"\nvcpus = 1\n' "$guest" "$(cluster_address "$guest")"
+            printf 'name = "%s"\naddress = "%s"\nvcpus = 1\nadapters = %s\n' "$guest" "$(cluster_address "$guest")" "$ADAPTERS"
             vmm_guest "$guest"
         } >"$LAB/guests/$guest.toml"
     done

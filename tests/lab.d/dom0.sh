@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # dom0's root, an initramfs: Debian's tools of Xen's, grl-bridge, munged, and the lab's way in.
 
-DOM0_MODULES=(xenfs xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-netback xen-blkback bridge
+DOM0_MODULES=(xenfs xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-netback xen-blkback xen-pciback bridge
     virtio_pci virtio_net virtio_blk 9p 9pnet_virtio)
 DOM0_COMMANDS=(/usr/bin/{bash,flock,munge,socat} /usr/sbin/munged "$(readlink -f /sbin/ip)")
 DOM0_TOOLS=(xl xenstored xenconsoled xen-init-dom0 libxl-save-helper)
@@ -51,7 +51,7 @@ dom0_root() {
     image_busybox "$DOM0"
     ln -s usr/sbin/init "$DOM0/init"
     users "$DOM0/etc"
-    install -m 755 "$LAB_D"/dom0/{bare-save,dom0-start} "$LAB_D"/guest/guest-{command,listen,login} "$DOM0/usr/sbin/"
+    install -m 755 "$LAB_D"/dom0/{bare-save,bare-restore,dom0-start} "$LAB_D"/guest/guest-{command,listen,login} "$DOM0/usr/sbin/"
     install -m 644 "$LAB_D/dom0/inittab" "$DOM0/etc/inittab"
     initramfs_modules "$DOM0/modules" "${DOM0_MODULES[@]}"
     # By the same path there and here, as all that the lab's modules name.

@@ -38,6 +38,7 @@ bridge_conf() {
 	munge_socket = "/run/munge/munge.socket.2"
 	guest_dir = "$LAB/guests"
 	image_dir = "$CHECKPOINTS"
+	adapters = [ $( ((ADAPTERS == 0)) || printf '"%s", ' "${VMM_ADAPTERS[@]}") ]
 	$(vmm_bridge "$1")
 	E
 }

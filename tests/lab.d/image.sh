@@ -40,7 +40,7 @@ image_from_stage() {
     vmm_prepare
 }
 
-image_stamp() { { image_base_stamp; image_grl_stamp; cargo_stamp; } | sha256sum; }
+image_stamp() { { image_base_stamp; image_grl_stamp; cargo_stamp; echo "${VMM_MODULES[@]}"; } | sha256sum; }
 
 # Two MUNGE keys: the cluster's, which guests have, and that of hosts and coordinator, which they do not.
 keys() {

@@ -8,7 +8,14 @@ VMM_MODULES=(virtio_pci virtio_blk virtio_net) # of the guests
 VMM_APPEND="console=ttyS0 no_timer_check tsc=reliable 8250.nr_uarts=1"
 VMM_GRL_BRIDGE=$STAGE/usr/sbin/grl-bridge
 
+# Devices that keep QEMU from sending a guest; a host has them for two guests.
+VMM_ADAPTERS=('nvme,serial=a' 'nvme,serial=b')
+VMM_ADAPTER_KIND=v00001B36d00000010
 VMM_ALONE=QEMU
+# Of bench.sh, as ratios to what the VMM alone takes; null: none.
+VMM_PAUSE_GOAL=2
+VMM_IMAGES_GOAL=null
+VMM_DOWNTIME_GOAL=1.2
 VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
