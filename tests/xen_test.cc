@@ -263,6 +263,19 @@ TEST_F(XenLoopTest, WhoWantsNothingIsNotToldAndMayWantMoreLater) {
     EXPECT_FALSE(fds.empty());
 }
 
+TEST_F(XenLoopTest, WhatOccursWhileItIsHeldIsToldAfterwards) {
+    ASSERT_NE(loop->watch(ends[0], POLLIN, &tag), 0U);
+    loop->hold();
+    ASSERT_EQ(write(ends[1], "x", 1), 1);
+    run(20);
+    EXPECT_TRUE(fds.empty());
+    loop->go_on();
+    loop->go_on();
+    on_fd = [this] { loop->hold(); };
+    run(20);
+    EXPECT_EQ(fds.size(), 1U);
+}
+
 TEST_F(XenLoopTest, TimeoutsOccurOnceAndCanBeHastened) {
     timeval soon{};
     gettimeofday(&soon, nullptr);

@@ -108,6 +108,7 @@ void XenAct::end(Result<Done> outcome) {
 void XenAct::abort(const std::string& why) {
     if (ended() || !aborted_.empty()) return;
     aborted_ = why;
+    context_->go_on();
     arm(kAbortLimit, why + ", and libxenlight does not come to an end");
     libxl_ao_abort(context_->get(), &how_);
 }

@@ -71,6 +71,9 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     std::shared_ptr<XenAct> start(std::string what, Milliseconds limit,
                                   const std::function<int(const libxl_asyncop_how* how)>& call,
                                   Callback<Done> done);
+    // What libxenlight's helper asks for is heard again only after go_on(), or an act's abort.
+    void hold() { loop_->hold(); }
+    void go_on() { loop_->go_on(); }
     // The error of a call that returned `code`, with the lines that were logged.
     Error error(const std::string& what, int code) const;
     void on_event(std::function<void(const libxl_event&)> handler) {

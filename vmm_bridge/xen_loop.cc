@@ -38,6 +38,15 @@ void XenLoop::close() {
     occurred_ = {};
 }
 
+void XenLoop::hold() {
+    held_ = true;
+}
+
+void XenLoop::go_on() {
+    held_ = false;
+    wait();
+}
+
 // ---- descriptors ----
 
 std::uint64_t XenLoop::watch(int fd, short events, void* tag) {
@@ -76,19 +85,22 @@ void XenLoop::forget(std::uint64_t id) {
 }
 
 void XenLoop::wait() {
+    if (held_ || waiting_ || !set_.is_open()) return;
+    waiting_ = true;
     set_.async_wait(asio::posix::stream_descriptor::wait_read,
                     [weak = weak_from_this()](boost::system::error_code ec) {
                         auto self = weak.lock();
                         if (ec || !self) return;
+                        self->waiting_ = false;
                         self->dispatch();
-                        if (self->set_.is_open()) self->wait();
+                        self->wait();
                     });
 }
 
 void XenLoop::dispatch() {
     std::array<epoll_event, kAtOnce> events;
     const int count = epoll_wait(set_.native_handle(), events.data(), kAtOnce, 0);
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < count && !held_; ++i) {
         // An earlier one of these may have ended it.
         auto at = watches_.find(events[static_cast<std::size_t>(i)].data.u64);
         if (at == watches_.end()) continue;

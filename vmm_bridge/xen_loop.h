@@ -38,6 +38,9 @@ class XenLoop : public std::enable_shared_from_this<XenLoop> {
     Result<void> open(Occurred occurred);
     // Nothing is called any more.
     void close();
+    // Descriptors are not looked at until go_on(); what occurs meanwhile is told then.
+    void hold();
+    void go_on();
 
     // As libxl_osevent_hooks has them. Events are poll's. A registration is known by the number
     // that is given back, 0 if it failed.
@@ -66,6 +69,8 @@ class XenLoop : public std::enable_shared_from_this<XenLoop> {
     asio::io_context& io_;
     asio::posix::stream_descriptor set_;
     Occurred occurred_;
+    bool held_ = false;
+    bool waiting_ = false;
     std::uint64_t last_ = 0;
     std::map<std::uint64_t, Watch> watches_;
     std::map<std::uint64_t, Timeout> timeouts_;

@@ -77,11 +77,14 @@ void XenMigration::on_progress(const std::string& what, unsigned long done, unsi
 }
 
 void XenMigration::copied() {
-    if (!std::exchange(copied_, true) && events_.copied) events_.copied();
+    if (std::exchange(copied_, true)) return;
+    if (sending_) guest_->context().hold();
+    if (events_.copied) events_.copied();
 }
 
 void XenMigration::converge() {
-    if (!sending_ && !ended_) send();
+    if (ended_) return;
+    sending_ ? guest_->context().go_on() : send();
 }
 
 void XenMigration::sent(const Result<Done>& saved) {
@@ -100,6 +103,7 @@ void XenMigration::end(Result<std::int64_t> outcome) {
     auto self = shared_from_this();
     guest_->watch_suspension({});
     guest_->context().log().watch_progress({});
+    guest_->context().go_on();
     stream_.reset();
     auto events = std::exchange(events_, {});
     if (events.finished) events.finished(std::move(outcome));

@@ -7,8 +7,10 @@
 //
 // libxenlight makes up to five passes and stops the guest by itself. It is `copied` shortly before
 // the end of the first: whoever holds the stream back from there on has the other passes, which
-// take only what was written meanwhile, when the job is silent. Where the hypervisor cannot note
-// what the guest writes, all of its memory goes while it stands still; the log says so.
+// take only what was written meanwhile, when the job is silent. If all that fits into the stream,
+// libxenlight's helper still has to ask for the stop, and is not heard before converge(). Where the
+// hypervisor cannot note what the guest writes, all of its memory goes while it stands still; the
+// log says so.
 //
 // Threads: the io_context's.
 #pragma once
