@@ -2,6 +2,8 @@
 // time between two answers.
 //
 //     heartbeat ADDRESS SECONDS      prints {"longest_ms": …, "gaps": [[when, ms], …]}
+//
+// Until its standard input ends, or so many seconds have passed.
 #include <arpa/inet.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
@@ -74,8 +76,10 @@ int main(int argc, char** argv) {
     std::uint16_t number = 0;
     const std::int64_t end = grl::monotonic_ns() + std::atoll(argv[2]) * 1'000'000'000;
     while (grl::monotonic_ns() < end) {
-        std::array<pollfd, 2> polled{{{timer, POLLIN, 0}, {socket, POLLIN, 0}}};
+        std::array<pollfd, 3> polled{
+            {{timer, POLLIN, 0}, {socket, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
         if (poll(polled.data(), polled.size(), -1) < 0) continue;
+        if (polled[2].revents != 0) break;
         if (polled[0].revents != 0) {
             std::uint64_t ticks = 0;
             (void)!read(timer, &ticks, sizeof ticks);

@@ -289,7 +289,6 @@ bench_migrate() {
     build_step "$LAB/build.log" make -C "$BUILD" tests/heartbeat
     for mib in "${BENCH_GUESTS_MIB[@]}"; do
         GUEST_MIB=$mib
-        BENCH_MOVE_S=$((VMM_MOVE_S + (mib - VMM_GUEST_MIB) / 64)) # a move and some time before and after it
         bench_up_guests
         ((mib <= VMM_GUEST_MIB)) || GUEST_SH_S=180 guest_sh g1 "head -c $(((mib - VMM_GUEST_MIB) / 2))m /dev/urandom >/run/filled"
         bench_migrate_rows "idle, $mib MiB"
@@ -350,10 +349,11 @@ bench_move() {
     local from to beats=$LAB/log/heartbeat.json
     from=$(guest_host g1)
     to=$([[ $from == "${HOSTS[-1]}" ]] && echo h1 || echo "${HOSTS[-1]}")
-    in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" "$BENCH_MOVE_S" >"$beats" &
-    sleep 1
-    "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
-    wait $!
+    {
+        sleep 1
+        "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
+        sleep 1
+    } | in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" 600 >"$beats"
     jq -cs add "$LAB/log/move.json" "$beats"
 }
 

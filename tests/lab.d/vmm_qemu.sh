@@ -19,7 +19,6 @@ VMM_DOWNTIME_GOAL=1.2
 VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
-VMM_MOVE_S=6
 VMM_BENCH_GUESTS_MIB="256 1024"
 VMM_CHECKS="unit static model distcheck lab"
 

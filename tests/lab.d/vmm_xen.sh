@@ -26,7 +26,6 @@ VMM_PATIENCE=4 # how many times as long everything may take: guests are emulated
 DEMO_EVERY_S=15
 DEMO_ITERATIONS=40
 DEMO_PAUSE_US=500000
-VMM_MOVE_S=${GRL_LAB_XEN_MOVE_S:-40}
 VMM_BENCH_GUESTS_MIB=$VMM_GUEST_MIB
 VMM_CHECKS="lab"
 
