@@ -67,8 +67,8 @@ void LineRun::clear() {
 
 void LineRun::strand() {
     when_all_ = LineEvent::all_undone;
-    log_error("guest " + order_.move->guest + " stands still: whether it runs on " +
-              order_.move->to.name + " is known when that host is back");
+    log_error("guest " + order_.move->guest + " may stand still: whether it runs on " +
+              order_.move->to.name + " is what that host's next inventory says");
     for (const LineMember& m : order_.members) release_member(m, true);
     if (order_.members.empty()) fire(when_all_);
 }

@@ -203,10 +203,8 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
         const bool named = host->name == ask.host;
         if (host->name == from.name || (!ask.host.empty() && !named)) continue;
         if (!named && is_closed(host->name)) continue;
-        PlacementHost room{
-            host->name, host->inventory.memory_free_mib, host->inventory.driver, {}, 0};
+        PlacementHost room = placement_host(host->name, host->inventory);
         for (const GuestInfo& g : host->inventory.guests) {
-            room.definitions[g.name] = g.definition_digest;
             if (holds_state(g.state) && mates.count(g.name)) ++room.taken;
         }
         // What is on its way there, and not in its inventory yet.
@@ -214,6 +212,7 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
             const GuestInfo* coming = target == host->name ? info_of(*host, other) : nullptr;
             if (coming && other != ask.guest && coming->state == GuestState::absent) {
                 room.free_mib -= std::min(room.free_mib, coming->memory_mib);
+                room.free_adapters -= std::min(room.free_adapters, coming->adapters);
             }
         }
         hosts.push_back(std::move(room));

@@ -17,11 +17,15 @@ std::string obstacle(const PlacementGuest& guest, const Seat& seat, const std::s
     if (host.driver != driver) return host.name + " runs " + host.driver + ", not " + driver;
     const auto definition = host.definitions.find(guest.name);
     if (definition == host.definitions.end()) return host.name + " does not define it";
-    if (definition->second != guest.definition_digest) {
+    if (definition->second.digest != guest.definition_digest) {
         return host.name + " defines it differently";
     }
     if (host.free_mib < guest.memory_mib) {
         return host.name + " has " + std::to_string(host.free_mib) + " MiB free";
+    }
+    if (host.free_adapters < definition->second.adapters) {
+        return host.name + " has " + std::to_string(host.free_adapters) + " adapter(s) free, " +
+               std::to_string(definition->second.adapters) + " are wanted";
     }
     return {};
 }
@@ -34,6 +38,7 @@ bool better(const Seat& a, const Seat& b) {
 
 void sit(const PlacementGuest& guest, Seat& seat, std::map<std::string, std::string>& placed) {
     seat.host.free_mib -= guest.memory_mib;
+    seat.host.free_adapters -= seat.host.definitions[guest.name].adapters;
     ++seat.taken;
     placed[guest.name] = seat.host.name;
 }
@@ -50,6 +55,15 @@ Error no_room(const PlacementGuest& guest, const std::vector<Seat>& seats,
 }
 
 }  // namespace
+
+PlacementHost placement_host(const std::string& name, const Inventory& inventory) {
+    PlacementHost host{name, inventory.memory_free_mib, inventory.driver, {},
+                       0,    inventory.adapters_free};
+    for (const GuestInfo& g : inventory.guests) {
+        host.definitions[g.name] = {g.definition_digest, g.adapters};
+    }
+    return host;
+}
 
 Result<std::map<std::string, std::string>> place_guests(const std::vector<PlacementGuest>& guests,
                                                         std::vector<PlacementHost> hosts,

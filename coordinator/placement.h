@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "grl/message.h"
 #include "grl/result.h"
 
 namespace grl::coordinator {
@@ -22,13 +23,23 @@ struct PlacementGuest {
     std::string definition_digest;
 };
 
+// Of a guest on one host. Equal digests mean that all of it is equal.
+struct PlacementDefinition {
+    std::string digest;
+    std::uint32_t adapters = 0;
+};
+
 struct PlacementHost {  // connected ones only
     std::string name;
-    std::uint64_t free_mib = 0;  // with the job's own guests counted as gone
+    std::uint64_t free_mib = 0;  // with the job's own guests counted as gone, as all of these
     std::string driver;
-    std::map<std::string, std::string> definitions;  // guest → digest of its definition here
-    std::size_t taken = 0;                           // guests of this job that stay here
+    std::map<std::string, PlacementDefinition> definitions;  // by guest
+    std::size_t taken = 0;                                   // guests of this job that stay here
+    std::uint32_t free_adapters = 0;
 };
+
+// What its inventory says, all of whose guests stay.
+PlacementHost placement_host(const std::string& name, const Inventory& inventory);
 
 // guest → host, or ErrorKind::refused with what is missing on each host.
 Result<std::map<std::string, std::string>> place_guests(const std::vector<PlacementGuest>& guests,

@@ -34,14 +34,13 @@ std::vector<PlacementGuest> RestoreRun::needs() const {
 std::vector<PlacementHost> RestoreRun::room() const {
     std::vector<PlacementHost> list;
     for (const Host* host : parts_.hosts.connected()) {
-        PlacementHost room{
-            host->name, host->inventory.memory_free_mib, host->inventory.driver, {}, 0};
+        PlacementHost room = placement_host(host->name, host->inventory);
         for (const GuestInfo& g : host->inventory.guests) {
-            room.definitions[g.name] = g.definition_digest;
             const bool ours = std::any_of(manifest_.guests.begin(), manifest_.guests.end(),
                                           [&](const ManifestGuest& m) { return m.name == g.name; });
             if (ours && g.state != GuestState::absent && g.state != GuestState::lost) {
                 room.free_mib += g.memory_mib;
+                room.free_adapters += g.adapters;
             }
         }
         const std::uint64_t taken = hooks_.reserved ? hooks_.reserved(host->name) : 0;

@@ -16,6 +16,7 @@ HostReport host_report(const Host& host) {
     r.vmm_version = host.inventory.vmm_version;
     r.memory_mib = host.inventory.memory_mib;
     r.memory_free_mib = host.inventory.memory_free_mib;
+    r.adapters_free = host.inventory.adapters_free;
     if (!r.connected) return r;
     for (const GuestInfo& g : host.inventory.guests) {
         if (g.state != GuestState::absent) r.guests.push_back(g);

@@ -60,8 +60,10 @@ struct GuestInfo {
     std::string address;  // on the cluster network
     std::uint64_t memory_mib = 0;
     std::string definition_digest;  // XXH3-128 of the definition; equal on hosts that may swap it
+    std::uint32_t adapters = 0;     // how many it wants of its host's
 };
-BOOST_DESCRIBE_STRUCT(GuestInfo, (), (name, state, address, memory_mib, definition_digest))
+BOOST_DESCRIBE_STRUCT(GuestInfo, (),
+                      (name, state, address, memory_mib, definition_digest, adapters))
 
 struct Inventory {  // bridge → coordinator: on connecting, and again when it changes
     static constexpr const char* kType = "inventory";
@@ -71,9 +73,11 @@ struct Inventory {  // bridge → coordinator: on connecting, and again when it 
     std::uint64_t memory_mib = 0;       // what guests may take here
     std::uint64_t memory_free_mib = 0;  // of it, not taken
     std::vector<GuestInfo> guests;
+    std::uint32_t adapters_free = 0;  // to be passed through, not taken
 };
 BOOST_DESCRIBE_STRUCT(Inventory, (),
-                      (host, driver, vmm_version, memory_mib, memory_free_mib, guests))
+                      (host, driver, vmm_version, memory_mib, memory_free_mib, guests,
+                       adapters_free))
 
 struct GuestDied {  // bridge → coordinator, at once
     static constexpr const char* kType = "guest_died";
@@ -691,9 +695,11 @@ struct HostReport {
     std::uint64_t memory_mib = 0;
     std::uint64_t memory_free_mib = 0;
     std::vector<GuestInfo> guests;  // those that are here
+    std::uint32_t adapters_free = 0;
 };
 BOOST_DESCRIBE_STRUCT(HostReport, (),
-                      (host, connected, driver, vmm_version, memory_mib, memory_free_mib, guests))
+                      (host, connected, driver, vmm_version, memory_mib, memory_free_mib, guests,
+                       adapters_free))
 
 struct StatusReport {
     static constexpr const char* kType = "status_report";

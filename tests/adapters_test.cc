@@ -31,6 +31,14 @@ TEST(Adapters, AGuestKeepsItsOwn) {
     EXPECT_EQ(*adapters.take("g3", 0), Names());
 }
 
+TEST(Adapters, WhoWantsFewerGivesTheOthersBack) {
+    Adapters adapters({"a", "b"});
+    ASSERT_TRUE(adapters.take("g1", 2));
+    EXPECT_EQ(adapters.free(), 0U);
+    EXPECT_EQ(*adapters.take("g1", 1), (Names{"a"}));
+    EXPECT_EQ(adapters.free(), 1U);
+}
+
 TEST(Adapters, TooFewAreRefusedAndNothingIsTaken) {
     Adapters adapters({"a", "b"});
     ASSERT_TRUE(adapters.take("g1", 1));
@@ -60,7 +68,16 @@ TEST(Adapters, WhatCannotBeGivenIsNamed) {
     config.driver = "xen";
     EXPECT_NE(adapters_fault(config).find("\"nvme,serial=a\" is no PCI address"),
               std::string::npos);
-    config.adapters = {"3b:02.1", "3b:02.1"};
+    for (const char* same : {"3b:02.1", "0000:3B:02.1", "0:3b:2.1"}) {
+        config.adapters = {"0000:3b:02.1", same};
+        EXPECT_NE(adapters_fault(config).find("more than once"), std::string::npos) << same;
+    }
+    config.driver = "qemu";
+    for (const char* wrong : {"", "nvme, serial=a", "nvme\n", "nvme,serial=\"a\"", "nvme,id=a"}) {
+        config.adapters = {wrong};
+        EXPECT_NE(adapters_fault(config).find("QEMU's -device"), std::string::npos) << wrong;
+    }
+    config.adapters = {"nvme,serial=a", "nvme.serial.a"};
     EXPECT_NE(adapters_fault(config).find("more than once"), std::string::npos);
 }
 

@@ -30,7 +30,6 @@ host_of() { grl status | jq -r ".hosts[] | select(.guests[] | .name == \"$1\" an
 copies() { grl status | jq -c "[.hosts[].guests[] | select(.name == \"$GUEST\") | .state]"; }
 one_copy() { [[ $(copies) == '["running"]' ]]; }
 no_copy() { [[ $(grl status | jq "[.hosts[].guests[] | select(.name == \"$GUEST\" and .state != \"lost\")] | length") == 0 ]]; }
-moving() { [[ $(grl status | jq -r ".jobs[] | select(.job == $JOB) | .reason") == *": $1" ]]; }
 qemu() { in_host "$2" sh -c 'kill "-$0" "$(cat "$1")"' "$1" "$LAB/$2/run/$GUEST.pid"; }
 rank() { guest_sh "$OTHER" "kill -$1 \$(pidof pgas_demo)"; }
 connected() { grl status | jq -e ".hosts[] | select(.host == \"$1\") | .connected" >/dev/null; }

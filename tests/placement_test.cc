@@ -9,16 +9,32 @@ namespace {
 using Placed = std::map<std::string, std::string>;
 
 PlacementHost host(const std::string& name, std::uint64_t free_mib) {
-    return {name, free_mib, "qemu", {{"g1", "d1"}, {"g2", "d2"}, {"g3", "d3"}}};
+    return {name, free_mib, "qemu", {{"g1", {"d1"}}, {"g2", {"d2"}}, {"g3", {"d3"}}}};
 }
 
 std::vector<PlacementGuest> guests() {
     return {{"g1", "h1", 256, "d1"}, {"g2", "h2", 256, "d2"}, {"g3", "h3", 256, "d3"}};
 }
 
+TEST(Placement, AdaptersAreRoomToo) {
+    auto one = host("h1", 1000), two = host("h2", 600);
+    for (auto* h : {&one, &two}) {
+        for (const char* guest : {"g1", "g2"}) h->definitions[guest].adapters = 1;
+    }
+    one.free_adapters = two.free_adapters = 1;
+    auto placed = place_guests({{"g1", "", 256, "d1"}, {"g2", "", 256, "d2"}}, {one, two}, "qemu");
+    ASSERT_TRUE(placed) << placed.error().text();
+    EXPECT_EQ(*placed, (Placed{{"g1", "h1"}, {"g2", "h2"}}));
+    two.free_adapters = 0;
+    placed = place_guests({{"g1", "", 256, "d1"}, {"g2", "", 256, "d2"}}, {one, two}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_NE(placed.error().why.find("h2 has 0 adapter(s) free, 1 are wanted"), std::string::npos)
+        << placed.error().why;
+}
+
 TEST(Placement, SaysWhatIsMissingOnEachHost) {
     auto other = host("h3", 1000);
-    other.definitions["g2"] = "different";
+    other.definitions["g2"].digest = "different";
     auto bare = host("h4", 1000);
     bare.definitions.erase("g2");
     auto xen = host("h5", 1000);

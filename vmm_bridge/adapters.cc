@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 
 namespace grl::bridge {
 
@@ -42,6 +43,13 @@ std::optional<PciAddress> parse_pci_address(const std::string& text) {
                       static_cast<std::uint8_t>(*device), static_cast<std::uint8_t>(*function)};
 }
 
+std::string text_of(const PciAddress& address) {
+    char text[sizeof "0000:00:00.0"];
+    std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", address.domain, address.bus,
+                  address.device & (kDevices - 1), address.function & (kFunctions - 1));
+    return text;
+}
+
 Adapters::Adapters(const std::vector<std::string>& all) : all_(all) {}
 
 std::vector<std::string> Adapters::of(const std::string& guest) const {
@@ -56,18 +64,19 @@ std::vector<std::string> Adapters::of(const std::string& guest) const {
 
 Result<void> Adapters::check(const std::string& guest, std::size_t count) const {
     const std::size_t its = of(guest).size();
-    const std::size_t free = all_.size() - owners_.size();
-    if (its + free >= count) return {};
+    if (its + free() >= count) return {};
     return fail("placing guest " + guest, "",
                 "it needs " + std::to_string(count) + " adapter(s), and " +
-                    std::to_string(its + free) + " of the host's " + std::to_string(all_.size()) +
+                    std::to_string(its + free()) + " of the host's " + std::to_string(all_.size()) +
                     " are left: name more in bridge.adapters, or move a guest away",
                 ErrorKind::refused);
 }
 
 Result<std::vector<std::string>> Adapters::take(const std::string& guest, std::size_t count) {
     if (Result<void> enough = check(guest, count); !enough) return enough.error();
-    std::size_t lacking = count - std::min(count, of(guest).size());
+    std::vector<std::string> its = of(guest);
+    for (; its.size() > count; its.pop_back()) owners_.erase(its.back());
+    std::size_t lacking = count - its.size();
     for (const std::string& adapter : all_) {
         if (lacking == 0) break;
         if (owners_.try_emplace(adapter, guest).second) --lacking;

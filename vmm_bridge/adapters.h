@@ -26,17 +26,19 @@ struct PciAddress {
 
 // "0000:3b:02.1", or "3b:02.1" in domain 0.
 std::optional<PciAddress> parse_pci_address(const std::string& text);
+std::string text_of(const PciAddress& address);  // with the domain
 
 class Adapters {
   public:
     explicit Adapters(const std::vector<std::string>& all);
 
     const std::vector<std::string>& all() const { return all_; }
-    // The guest's, in the order of all(): those it has, and of the free ones as many as it lacks.
-    // Refused, and nothing is taken, if there are too few.
+    // The guest's, in the order of all(): of those it has and of the free ones so many; what it has
+    // beyond that is free. Refused, and nothing is taken, if there are too few.
     Result<std::vector<std::string>> take(const std::string& guest, std::size_t count);
     // The same answer without taking any.
     Result<void> check(const std::string& guest, std::size_t count) const;
+    std::size_t free() const { return all_.size() - owners_.size(); }
     // It was found in the guest. Nothing if it is another's, or not the host's.
     void found(const std::string& guest, const std::string& adapter);
     void release(const std::string& guest);

@@ -45,6 +45,23 @@ class Act {
     bool begun_ = false;
 };
 
+// Works that follow each other in the order in which they were asked for, however each ends.
+class Turns {
+  public:
+    void take(std::function<void(Callback<Done>)> work, Callback<Done> done) {
+        auto mine = std::make_shared<Act<Done>>();
+        mine->join(std::move(done));
+        const auto earlier = std::exchange(latest_, mine);
+        auto begin = [work = std::move(work), mine](const Result<Done>&) {
+            work([mine](Result<Done> ended) { mine->finish(std::move(ended)); });
+        };
+        earlier ? (void)earlier->join(begin) : begin(Done{});
+    }
+
+  private:
+    std::shared_ptr<Act<Done>> latest_;
+};
+
 // Starts all at once: start(item, callback). When the last has ended, `done` gets their results in
 // the order of the items, or the first error that came.
 template <class T, class Items, class Start>

@@ -44,13 +44,18 @@ void Bridge::reload_definitions() {
 }
 
 Inventory Bridge::inventory() const {
-    Inventory inventory{config_.bridge.host,       driver_->name(),   driver_->version(),
-                        config_.bridge.memory_mib, memory_free_mib(), {}};
+    Inventory inventory{config_.bridge.host,
+                        driver_->name(),
+                        driver_->version(),
+                        config_.bridge.memory_mib,
+                        memory_free_mib(),
+                        {},
+                        static_cast<std::uint32_t>(driver_->adapters_free())};
     const std::vector<GuestView> views = driver_->list();
     for (const auto& d : definitions_) {
         if (view_of(views, d.name)) continue;
-        inventory.guests.push_back(
-            {d.name, GuestState::absent, d.address, d.memory_mib, definition_digest(d)});
+        inventory.guests.push_back({d.name, GuestState::absent, d.address, d.memory_mib,
+                                    definition_digest(d), d.adapters});
     }
     for (const auto& view : views) {
         // One that is being let run again runs, for whoever decides about it.
@@ -59,7 +64,8 @@ Inventory Bridge::inventory() const {
                              view.state != GuestState::lost;
         const GuestState state = returns ? GuestState::running : view.state;
         inventory.guests.push_back({view.definition.name, state, view.definition.address,
-                                    view.definition.memory_mib, view.digest});
+                                    view.definition.memory_mib, view.digest,
+                                    view.definition.adapters});
     }
     return inventory;
 }

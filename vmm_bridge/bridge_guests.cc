@@ -82,6 +82,7 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
     const auto views = driver_->list();
     std::vector<GuestDefinition> definitions;
     std::uint64_t wanted_mib = 0;
+    std::size_t wanted_adapters = 0;
     for (const auto& guest : ask.guests) {
         Result<GuestDefinition> definition = definition_of(guest);
         if (!definition) return done(definition.error());
@@ -90,11 +91,17 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
             return done(refuse("guest " + guest + " is here, " + name_of(view->state)));
         }
         wanted_mib += definition->memory_mib;
+        wanted_adapters += definition->adapters;
         definitions.push_back(std::move(*definition));
     }
     if (wanted_mib > memory_free_mib()) {
         return done(refuse("no room: " + std::to_string(wanted_mib) +
                            " MiB of memory are wanted, " + std::to_string(memory_free_mib()) +
+                           " are free"));
+    }
+    if (wanted_adapters > driver_->adapters_free()) {
+        return done(refuse("no room: " + std::to_string(wanted_adapters) +
+                           " adapter(s) are wanted, " + std::to_string(driver_->adapters_free()) +
                            " are free"));
     }
 

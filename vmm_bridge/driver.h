@@ -81,6 +81,8 @@ class Driver {
     // Whether there is room for one more: adapters, and the VMM's memory where it counts itself.
     virtual Result<void> check_room(const GuestDefinition&) const { return {}; }
 
+    virtual std::size_t adapters_free() const { return 0; }
+
     // Boot it. Done when the VMM runs it; also when it ran already.
     virtual void start(const GuestDefinition& definition, Callback<Done> done) = 0;
 

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "vmm_bridge/adapters.h"
+#include "vmm_bridge/qemu_adapters.h"
 #include "vmm_bridge/qemu_driver.h"
 #ifdef GRL_WITH_XEN
 #include "vmm_bridge/xen_driver.h"
@@ -29,12 +30,19 @@ std::string driver_fault(const std::string& name) {
 std::string adapters_fault(const BridgeSection& config) {
     std::set<std::string> seen;
     for (const std::string& adapter : config.adapters) {
-        const bool on_host = parse_pci_address(adapter).has_value();
-        if (!seen.insert(adapter).second || adapter.empty()) {
-            return "bridge.adapters holds \"" + adapter + "\" more than once, or an empty one";
+        const auto address = parse_pci_address(adapter);
+        const std::string entry = "bridge.adapters: \"" + adapter + "\" ";
+        if (!address && config.driver == "xen") {
+            return entry + "is no PCI address such as 0000:3b:02.1";
         }
-        if (!on_host && config.driver == "xen") {
-            return "bridge.adapters: \"" + adapter + "\" is no PCI address such as 0000:3b:02.1";
+        if (!address && !is_qemu_adapter(adapter)) {
+            return entry +
+                   "is neither a PCI address such as 0000:3b:02.1 nor a device in the "
+                   "words of QEMU's -device, without blanks, quotes and an id";
+        }
+        // Two spellings of one device, too.
+        if (!seen.insert(qemu_adapter_id(address ? text_of(*address) : adapter)).second) {
+            return entry + "is there more than once";
         }
     }
     return {};

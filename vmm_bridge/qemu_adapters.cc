@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "grl/log.h"
 #include "vmm_bridge/adapters.h"
 
 namespace grl::bridge {
@@ -10,17 +11,40 @@ namespace grl::bridge {
 namespace {
 
 constexpr const char* kPlugged = "/machine/peripheral";  // where QEMU keeps devices with an id
+constexpr const char* kIdWord = "adapter-";
 constexpr Milliseconds kUnplugLimit{10'000};
+constexpr Milliseconds kPlugLimit{60'000};  // all of the guest's memory is pinned for the first
 constexpr std::string_view kGoing = "process of unplug";  // it was asked for before
 
 bool contains(const std::vector<std::string>& all, const std::string& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
 }
 
+// The ids of the adapters that the guest has, also of such as are no longer the host's.
+void find_plugged(const std::shared_ptr<QemuGuest>& guest,
+                  Callback<std::vector<std::string>> done) {
+    guest->command("qom-list", {{"path", kPlugged}}, [done](Result<json::value> reply) {
+        if (!reply) return done(reply.error());
+        std::vector<std::string> ids;
+        for (const auto& entry : reply->is_array() ? reply->get_array() : json::array()) {
+            std::string name = text_in(entry, "name");
+            if (name.starts_with(kIdWord)) ids.push_back(std::move(name));
+        }
+        done(std::move(ids));
+    });
+}
+
 }  // namespace
 
+bool is_qemu_adapter(const std::string& adapter) {
+    const bool one_word = std::ranges::all_of(adapter, [](unsigned char c) {
+        return std::isgraph(c) && c != '"' && c != '\'' && c != '\\';
+    });
+    return one_word && !adapter.empty() && adapter.find(",id=") == std::string::npos;
+}
+
 std::string qemu_adapter_id(const std::string& adapter) {
-    std::string id = "adapter-" + adapter;
+    std::string id = kIdWord + adapter;
     for (char& c : id) {
         if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-') c = '.';
     }
@@ -35,15 +59,11 @@ std::string qemu_adapter_option(const std::string& adapter) {
 void find_qemu_adapters(const std::shared_ptr<QemuGuest>& guest,
                         const std::vector<std::string>& all,
                         Callback<std::vector<std::string>> done) {
-    guest->command("qom-list", {{"path", kPlugged}}, [all, done](Result<json::value> reply) {
-        if (!reply) return done(reply.error());
-        std::vector<std::string> ids;
-        for (const auto& entry : reply->is_array() ? reply->get_array() : json::array()) {
-            ids.push_back(text_in(entry, "name"));
-        }
+    find_plugged(guest, [all, done](const Result<std::vector<std::string>>& ids) {
+        if (!ids) return done(ids.error());
         std::vector<std::string> there;
         for (const std::string& adapter : all) {
-            if (contains(ids, qemu_adapter_id(adapter))) there.push_back(adapter);
+            if (contains(*ids, qemu_adapter_id(adapter))) there.push_back(adapter);
         }
         done(std::move(there));
     });
@@ -52,53 +72,48 @@ void find_qemu_adapters(const std::shared_ptr<QemuGuest>& guest,
 QemuAdapters::QemuAdapters(std::shared_ptr<QemuGuest> guest, std::vector<std::string> adapters)
     : guest_(std::move(guest)), adapters_(std::move(adapters)), deadline_(guest_->io()) {}
 
-Error QemuAdapters::error(const std::string& act, const std::string& why) const {
-    return fail(act + " guest " + guest_->definition().name, "", why);
+std::shared_ptr<QemuAdapters> QemuAdapters::make(const std::shared_ptr<QemuGuest>& guest,
+                                                 std::vector<std::string> adapters) {
+    std::shared_ptr<QemuAdapters> made(new QemuAdapters(guest, std::move(adapters)));
+    guest->watch_unplugs([weak = std::weak_ptr(made)](const std::string& id) {
+        if (auto self = weak.lock()) self->on_unplugged(id);
+    });
+    return made;
 }
 
-void QemuAdapters::in_turn(Work work, Callback<Done> done) {
-    auto mine = std::make_shared<Act<Done>>();
-    mine->join(std::move(done));
-    const auto earlier = std::exchange(latest_, mine);
-    auto begin = [self = shared_from_this(), work, mine](const Result<Done>&) {
-        (self.get()->*work)([mine](Result<Done> ended) { mine->finish(std::move(ended)); });
-    };
-    earlier ? (void)earlier->join(begin) : begin(Done{});
+Error QemuAdapters::error(const std::string& act, const std::string& why) const {
+    return fail(act + " guest " + guest_->definition().name, "", why);
 }
 
 // ---- out ----
 
 void QemuAdapters::unplug(Callback<Done> done) {
-    in_turn(&QemuAdapters::begin_unplug, std::move(done));
+    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_unplug(ended); },
+                std::move(done));
 }
 
 void QemuAdapters::begin_unplug(Callback<Done> done) {
-    find_qemu_adapters(guest_, adapters_,
-                       [self = shared_from_this(), done](Result<std::vector<std::string>> there) {
-                           if (!there) return done(there.error());
-                           if (there->empty()) return done(Done{});
-                           self->take_out(*there, done);
-                       });
+    wanted_ = false;
+    find_plugged(guest_,
+                 [self = shared_from_this(), done](const Result<std::vector<std::string>>& ids) {
+                     if (!ids) return done(ids.error());
+                     if (ids->empty()) return done(Done{});
+                     self->take_out(*ids, done);
+                 });
 }
 
 // It is out when the guest has let go of it, of which QEMU tells by an event.
-void QemuAdapters::take_out(const std::vector<std::string>& plugged, Callback<Done> done) {
+void QemuAdapters::take_out(const std::vector<std::string>& ids, Callback<Done> done) {
     unplugged_ = std::move(done);
-    for (const std::string& adapter : plugged) going_.insert(qemu_adapter_id(adapter));
+    going_.insert(ids.begin(), ids.end());
     auto self = shared_from_this();
     deadline_.expires_after(kUnplugLimit);
     deadline_.async_wait([self](boost::system::error_code ec) {
-        if (ec) return;
+        if (ec || self->going_.empty()) return;
         self->end_unplug(self->error("taking an adapter out of",
                                      "it does not let go of " + *self->going_.begin()));
     });
-    guest_->watch([self](const Result<QmpEvent>& event) {
-        if (!event) return self->end_unplug(event.error());
-        if (event->name != "DEVICE_DELETED") return;
-        self->going_.erase(text_in(event->data, "device"));
-        if (self->going_.empty()) self->end_unplug(Done{});
-    });
-    for (const std::string& id : std::set<std::string>(going_)) {
+    for (const std::string& id : ids) {
         guest_->command("device_del", {{"id", id}}, [self](const Result<json::value>& reply) {
             if (reply || reply.error().why.find(kGoing) != std::string::npos) return;
             self->end_unplug(reply.error());
@@ -106,12 +121,26 @@ void QemuAdapters::take_out(const std::vector<std::string>& plugged, Callback<Do
     }
 }
 
+void QemuAdapters::on_unplugged(const std::string& id) {
+    if (unplugged_) {
+        going_.erase(id);
+        if (going_.empty()) end_unplug(Done{});
+        return;
+    }
+    const bool ours = std::ranges::any_of(
+        adapters_, [&](const std::string& adapter) { return qemu_adapter_id(adapter) == id; });
+    if (!wanted_ || !ours) return;
+    log_warning("guest " + guest_->definition().name + " has let go of " + id +
+                " when nobody waits for that any more: it is put back");
+    plug([](const Result<Done>& plugged) {
+        if (!plugged) log_error(plugged.error().text());
+    });
+}
+
 void QemuAdapters::end_unplug(Result<Done> outcome) {
     auto unplugged = std::exchange(unplugged_, nullptr);
     if (!unplugged) return;
-    auto self = shared_from_this();  // the watcher may be the last that holds it
     deadline_.cancel();
-    guest_->watch({});
     going_.clear();
     unplugged(std::move(outcome));
 }
@@ -119,10 +148,12 @@ void QemuAdapters::end_unplug(Result<Done> outcome) {
 // ---- in ----
 
 void QemuAdapters::plug(Callback<Done> done) {
-    in_turn(&QemuAdapters::begin_plug, std::move(done));
+    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_plug(ended); },
+                std::move(done));
 }
 
 void QemuAdapters::begin_plug(Callback<Done> done) {
+    wanted_ = true;
     find_qemu_adapters(guest_, adapters_,
                        [self = shared_from_this(), done](Result<std::vector<std::string>> there) {
                            if (!there) return done(there.error());
@@ -141,7 +172,7 @@ void QemuAdapters::plug_next(std::vector<std::string> lacking, Callback<Done> do
     lacking.pop_back();
     guest_->command(
         "human-monitor-command", {{"command-line", "device_add " + qemu_adapter_option(adapter)}},
-        [self = shared_from_this(), lacking, adapter, done](Result<json::value> reply) {
+        kPlugLimit, [self = shared_from_this(), lacking, adapter, done](Result<json::value> reply) {
             if (!reply) return done(reply.error());
             std::string why = reply->is_string() ? std::string(reply->get_string()) : std::string();
             why.erase(why.find_last_not_of("\r\n") + 1);

@@ -92,19 +92,37 @@ void QemuDriver::find_adapters(const std::shared_ptr<QemuGuest>& guest, Callback
                        });
 }
 
-// When it is known whose each is: some may be out for a line that the bridge before us was at.
+// When it is known whose each is: some may be out for a line that the bridge before us was at. One
+// that does not run gets them when it does.
 void QemuDriver::give_adapters_back(const std::vector<std::shared_ptr<QemuGuest>>& guests,
                                     Callback<Done> done) {
+    std::vector<std::string> running;
+    for (const auto& guest : guests) {
+        const std::string& name = guest->definition().name;
+        if (auto at = guests_.find(name); at == guests_.end() || at->second.guest != guest)
+            continue;
+        Result<void> reserved = reserve_adapters(guest);
+        if (!reserved) log_error(reserved.error().text());
+        if (guest->state() == GuestState::running) running.push_back(name);
+    }
     gather_done(
-        guests,
-        [this](const std::shared_ptr<QemuGuest>& guest, Callback<Done> one) {
-            if (guest->state() != GuestState::running) return one(Done{});
-            attach_devices(guest->definition().name, [one](const Result<Done>& attached) {
+        running,
+        [this](const std::string& name, Callback<Done> one) {
+            attach_devices(name, [one](const Result<Done>& attached) {
                 if (!attached) log_error(attached.error().text());
                 one(Done{});
             });
         },
         std::move(done));
+}
+
+Result<void> QemuDriver::reserve_adapters(const std::shared_ptr<QemuGuest>& guest) {
+    const GuestDefinition& d = guest->definition();
+    if (d.adapters == 0 || guests_[d.name].adapters) return {};
+    auto its = adapters_.take(d.name, d.adapters);
+    if (!its) return its.error();
+    guests_[d.name].adapters = QemuAdapters::make(guest, std::move(*its));
+    return {};
 }
 
 // A guest's root writes its console as fast as it likes, and run_dir is memory. Blocks count, not
@@ -134,6 +152,7 @@ std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
                                                             if (events_.changed) events_.changed();
                                                         },
                                                         [this, name](const std::string& reason) {
+                                                            adapters_.release(name);
                                                             if (events_.died)
                                                                 events_.died(name, reason);
                                                         }});
@@ -189,6 +208,7 @@ void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
             return;
         }
         guests_.erase(at);
+        adapters_.release(name);
     }
     auto guest = add(definition);
     launch(guest, QemuGuest::Launch::boot,
@@ -200,9 +220,12 @@ void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
 
 void QemuDriver::launch(const std::shared_ptr<QemuGuest>& guest, QemuGuest::Launch how,
                         Callback<Done> done) {
-    auto its = adapters_.take(guest->definition().name, guest->definition().adapters);
-    if (its) return guest->launch(how, *its, std::move(done));
-    asio::post(io_, [e = its.error(), done = std::move(done)] { done(e); });
+    Result<void> reserved = reserve_adapters(guest);
+    if (!reserved) {
+        return asio::post(io_, [e = reserved.error(), done = std::move(done)] { done(e); });
+    }
+    const auto& its = guests_[guest->definition().name].adapters;
+    guest->launch(how, its ? its->names() : std::vector<std::string>(), std::move(done));
 }
 
 void QemuDriver::destroy(const std::string& name, Callback<Done> done) {
@@ -255,26 +278,26 @@ void QemuDriver::set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMeth
     });
 }
 
-std::shared_ptr<QemuAdapters> QemuDriver::adapters_of(const std::string& name) {
+void QemuDriver::change_adapters(const std::string& name,
+                                 void (QemuAdapters::*change)(Callback<Done>),
+                                 Callback<Done> done) {
     auto at = guests_.find(name);
-    if (at == guests_.end() || at->second.guest->definition().adapters == 0) return nullptr;
-    if (!at->second.adapters) {
-        auto its = adapters_.take(name, at->second.guest->definition().adapters);
-        if (!its) log_error(its.error().text());
-        at->second.adapters = std::make_shared<QemuAdapters>(
-            at->second.guest, its ? *its : std::vector<std::string>());
+    if (at == guests_.end() || at->second.guest->definition().adapters == 0) {
+        return asio::post(io_, [done = std::move(done)] { done(Done{}); });
     }
-    return at->second.adapters;
+    Result<void> reserved = reserve_adapters(at->second.guest);
+    if (!reserved) {
+        return asio::post(io_, [e = reserved.error(), done = std::move(done)] { done(e); });
+    }
+    ((*at->second.adapters).*change)(std::move(done));
 }
 
 void QemuDriver::detach_devices(const std::string& name, Callback<Done> done) {
-    if (auto adapters = adapters_of(name)) return adapters->unplug(std::move(done));
-    asio::post(io_, [done = std::move(done)] { done(Done{}); });
+    change_adapters(name, &QemuAdapters::unplug, std::move(done));
 }
 
 void QemuDriver::attach_devices(const std::string& name, Callback<Done> done) {
-    if (auto adapters = adapters_of(name)) return adapters->plug(std::move(done));
-    asio::post(io_, [done = std::move(done)] { done(Done{}); });
+    change_adapters(name, &QemuAdapters::plug, std::move(done));
 }
 
 void QemuDriver::freeze(const std::string& name, Callback<std::int64_t> done) {
@@ -334,6 +357,7 @@ void QemuDriver::load(const GuestDefinition& definition, Fd stream, QemuGuest::L
             return;
         }
         guests_.erase(at);
+        adapters_.release(name);
     }
     auto guest = add(definition);
     auto undo = [this, guest, name, done](const Error& why) {

@@ -25,6 +25,7 @@ class QemuDriver : public Driver {
     void open(Events events, Callback<Done> done) override;
     std::vector<GuestView> list() const override;
     Result<void> check_room(const GuestDefinition& definition) const override;
+    std::size_t adapters_free() const override { return adapters_.free(); }
     void start(const GuestDefinition& definition, Callback<Done> done) override;
     void destroy(const std::string& guest, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
@@ -58,10 +59,13 @@ class QemuDriver : public Driver {
     void adopt_all(Callback<Done> done);
     void launch(const std::shared_ptr<QemuGuest>& guest, QemuGuest::Launch how,
                 Callback<Done> done);
+    // Its own from now on, wherever they are; nothing if it wants none.
+    Result<void> reserve_adapters(const std::shared_ptr<QemuGuest>& guest);
     void find_adapters(const std::shared_ptr<QemuGuest>& guest, Callback<Done> done);
     void give_adapters_back(const std::vector<std::shared_ptr<QemuGuest>>& guests,
                             Callback<Done> done);
-    std::shared_ptr<QemuAdapters> adapters_of(const std::string& guest);
+    void change_adapters(const std::string& guest, void (QemuAdapters::*change)(Callback<Done>),
+                         Callback<Done> done);
     void set_method(const std::shared_ptr<QemuGuest>& guest, CaptureMethod method,
                     std::int64_t until_ms, Callback<Done> done);
     void load(const GuestDefinition& definition, Fd stream, QemuGuest::Launch how,

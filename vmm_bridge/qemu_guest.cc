@@ -118,8 +118,12 @@ void QemuGuest::resume(Callback<Done> done) {
 
 void QemuGuest::command(const std::string& name, json::object arguments, Callback<json::value> done,
                         Fd pass) {
-    if (qmp_)
-        return qmp_->execute(name, std::move(arguments), kCommandLimit, done, std::move(pass));
+    command(name, std::move(arguments), kCommandLimit, std::move(done), std::move(pass));
+}
+
+void QemuGuest::command(const std::string& name, json::object arguments, Milliseconds limit,
+                        Callback<json::value> done, Fd pass) {
+    if (qmp_) return qmp_->execute(name, std::move(arguments), limit, done, std::move(pass));
     asio::post(io_, [name, where = paths_.monitor(), done] {
         done(fail("QEMU's " + name, where, "its monitor is closed", ErrorKind::unreachable));
     });
@@ -159,6 +163,9 @@ void QemuGuest::on_event(const QmpEvent& event) {
     if (event.name == "SHUTDOWN") {
         const json::value* by_guest = event.data.if_contains("guest");
         shut_down_ = by_guest && by_guest->is_bool() && by_guest->get_bool();
+    }
+    if (event.name == "DEVICE_DELETED" && unplug_watcher_) {
+        unplug_watcher_(text_in(event.data, "device"));
     }
     if (watcher_) {
         auto watcher = watcher_;  // it may replace itself

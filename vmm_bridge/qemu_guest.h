@@ -57,12 +57,19 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     // One of its monitor's commands, with the usual deadline.
     void command(const std::string& name, json::object arguments, Callback<json::value> done,
                  Fd pass = Fd());
+    void command(const std::string& name, json::object arguments, Milliseconds limit,
+                 Callback<json::value> done, Fd pass = Fd());
     // Waits until query-status says one of `wanted`; asks every few milliseconds.
     void await_status(std::vector<std::string> wanted, Callback<std::string> done);
     void set_capability(const std::string& name, bool on, Callback<Done> done);
     // At most one at a time sees the monitor's events and its end; empty: nobody.
     void watch(std::function<void(const Result<QmpEvent>&)> watcher) {
         watcher_ = std::move(watcher);
+    }
+
+    // Whoever is told by its id of a device that the guest has let go of.
+    void watch_unplugs(std::function<void(const std::string& device)> watcher) {
+        unplug_watcher_ = std::move(watcher);
     }
 
     const GuestDefinition& definition() const { return definition_; }
@@ -102,6 +109,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     std::optional<Process> process_;
     std::shared_ptr<Qmp> qmp_;
     std::function<void(const Result<QmpEvent>&)> watcher_;
+    std::function<void(const std::string&)> unplug_watcher_;
     std::int64_t stopped_at_ns_ = 0;
     bool shut_down_ = false;  // by the guest itself
     bool launching_ = false;  // its process is not known yet

@@ -228,8 +228,9 @@ void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
                                 self->settle_adopted(*settled, done);
                             });
     }
-    if (access(paths_.moving().c_str(), F_OK) == 0) {
-        const bool sent = status == "postmigrate";
+    const bool held = access(paths_.frozen().c_str(), F_OK) == 0;
+    const bool sent = status == "postmigrate";
+    if (access(paths_.moving().c_str(), F_OK) == 0 && (sent || !held)) {
         log_warning("guest " + definition_.name + " was on its way " + (sent ? "from" : "to") +
                     " this host when its bridge ended: it waits for the coordinator's word");
         // Another host learns of its address when it runs here.
@@ -238,9 +239,9 @@ void QemuGuest::settle_adopted(const std::string& status, Callback<Done> done) {
         return done(Done{});
     }
     set_state(GuestState::paused);
-    if (access(paths_.frozen().c_str(), F_OK) != 0) return done(Done{});  // restored, and waits
+    if (!held) return done(Done{});  // restored, and waits
     log_warning("guest " + definition_.name +
-                " was held by a line when its bridge ended: it goes on");
+                " was held by a line or a move when its bridge ended: it goes on");
     resume(std::move(done));
 }
 

@@ -62,6 +62,8 @@ void QemuMigration::begin(Fd stream) {
         if (!reply) self->end(reply.error());
     };
     const bool crawls = one_pass_ && !whole_;
+    // It stands still for long: a bridge that finds it so lets it run.
+    if (whole_) guest_->mark_frozen(true);
     if (crawls) runs_ = false;
     if (crawls || whole_) guest_->command("stop", {}, good);
     // The pass of a small guest would be over before it runs again.
@@ -170,7 +172,8 @@ void QemuMigration::cancel(Callback<Done> done) {
         if (!ec) self->end(self->error("it was cancelled, but QEMU did not settle"));
     });
     if (stream_) return end(error("cancelled"));
-    if (stopped_) return;  // it is about to end, into nowhere (stream_pump.h)
+    // It is about to end, into nowhere (stream_pump.h).
+    if (stopped_ && !whole_) return;
     guest_->command("migrate_cancel", {}, [self](Result<json::value> reply) {
         if (!reply) self->end(reply.error());
     });

@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <cstdlib>
+#include <memory>
 
+#include "vmm_bridge/worker.h"
 #include "vmm_bridge/xen_guest.h"
 #include "vmm_bridge/xen_store.h"
 
@@ -11,8 +14,117 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr Milliseconds kPlugLimit{20'000};
+constexpr Milliseconds kFrontendLimit{20'000};
 constexpr const char* kConnected = "4";  // as the front end's state
+constexpr const char* kClosing = "5";    // as one device's state, with the back end
+constexpr const char* kClosed = "6";
+
+// libxenlight waits for the guest in these calls, with a limit of its own (10 s, twice), so they
+// are a thread's, with a context of its own. No child is needed for a paravirtual guest.
+class PciSession {
+  public:
+    explicit PciSession(std::uint32_t domain) : domain_(domain) {}
+    ~PciSession() {
+        if (ctx_) libxl_ctx_free(ctx_);
+    }
+    PciSession(const PciSession&) = delete;
+    PciSession& operator=(const PciSession&) = delete;
+
+    Result<Done> take_out(const std::vector<PciAddress>& devices);
+    Result<Done> give(const std::vector<PciAddress>& devices);
+
+  private:
+    using Call = int (*)(libxl_ctx*, std::uint32_t, libxl_device_pci*, const libxl_asyncop_how*);
+    Result<Done> open();
+    Result<Done> change(const std::string& what, const PciAddress& device, Call call);
+    Result<Done> take_out(const PciAddress& device);
+    bool has(const PciAddress& device);
+    bool half_out(const PciAddress& device);
+    std::string read(const std::string& word) const;
+
+    std::uint32_t domain_;
+    XenLog log_;
+    libxl_ctx* ctx_ = nullptr;
+    std::unique_ptr<xs_handle, CloseXenStore> store_;
+};
+
+std::vector<PciAddress> devices_of(libxl_ctx* ctx, std::uint32_t domain) {
+    std::vector<PciAddress> found;
+    int count = 0;
+    libxl_device_pci* list = libxl_device_pci_list(ctx, domain, &count);
+    found.reserve(static_cast<std::size_t>(std::max(count, 0)));
+    for (int i = 0; i < count; ++i) {
+        found.push_back(
+            {static_cast<std::uint16_t>(list[i].domain), list[i].bus, list[i].dev, list[i].func});
+    }
+    libxl_device_pci_list_free(list, count);
+    return found;
+}
+
+Result<Done> PciSession::open() {
+    store_.reset(xs_open(0));
+    if (store_ && libxl_ctx_alloc(&ctx_, LIBXL_VERSION, 0, log_.logger()) == 0) return Done{};
+    ctx_ = nullptr;
+    return fail("opening the hypervisor", "", store_ ? log_.reason() : errno_text(errno));
+}
+
+Result<Done> PciSession::take_out(const std::vector<PciAddress>& devices) {
+    Result<Done> done = open();
+    for (std::size_t i = 0; done && i < devices.size(); ++i) done = take_out(devices[i]);
+    return done;
+}
+
+// It is still there after a removal that has succeeded, if the guest has not answered.
+Result<Done> PciSession::take_out(const PciAddress& device) {
+    Result<Done> removed = change("taking out", device, libxl_device_pci_remove);
+    if (!removed || !has(device)) return removed;
+    return fail("taking out adapter " + text_of(device), "", "the guest does not let go of it");
+}
+
+Result<Done> PciSession::give(const std::vector<PciAddress>& devices) {
+    Result<Done> done = open();
+    for (std::size_t i = 0; done && i < devices.size(); ++i) {
+        const PciAddress& device = devices[i];
+        if (has(device) && !half_out(device)) continue;
+        if (has(device)) done = take_out(device);
+        if (done) done = change("giving", device, libxl_device_pci_add);
+    }
+    return done;
+}
+
+Result<Done> PciSession::change(const std::string& what, const PciAddress& address, Call call) {
+    libxl_device_pci device;
+    libxl_device_pci_init(&device);
+    set_pci(device, address);
+    log_.clear();
+    const int code = call(ctx_, domain_, &device, nullptr);
+    libxl_device_pci_dispose(&device);
+    if (code == 0) return Done{};
+    const std::string why = log_.reason();
+    return fail(what + " adapter " + text_of(address), "",
+                why.empty() ? "libxenlight says " + std::to_string(code) + " and no more" : why);
+}
+
+bool PciSession::has(const PciAddress& device) {
+    const auto there = devices_of(ctx_, domain_);
+    return std::ranges::find(there, device) != there.end();
+}
+
+// Taken from the guest, which has not let go of it.
+bool PciSession::half_out(const PciAddress& device) {
+    const long count = std::strtol(read("num_devs").c_str(), nullptr, 10);
+    for (long i = 0; i < count; ++i) {
+        if (read("dev-" + std::to_string(i)) != text_of(device)) continue;
+        const std::string state = read("state-" + std::to_string(i));
+        return state == kClosing || state == kClosed;
+    }
+    return false;
+}
+
+std::string PciSession::read(const std::string& word) const {
+    return read_xenstore(store_.get(),
+                         "/local/domain/0/backend/pci/" + std::to_string(domain_) + "/0/" + word);
+}
 
 }  // namespace
 
@@ -28,56 +140,53 @@ bool XenGuest::is_its_adapter(const PciAddress& device) const {
 }
 
 std::vector<PciAddress> XenGuest::devices() {
-    std::vector<PciAddress> found;
-    int count = 0;
-    libxl_device_pci* list = libxl_device_pci_list(context_->get(), domain_, &count);
-    found.reserve(static_cast<std::size_t>(std::max(count, 0)));
-    for (int i = 0; i < count; ++i) {
-        found.push_back(
-            {static_cast<std::uint16_t>(list[i].domain), list[i].bus, list[i].dev, list[i].func});
-    }
-    libxl_device_pci_list_free(list, count);
-    return found;
+    return devices_of(context_->get(), domain_);
 }
 
 void XenGuest::detach_adapters(Callback<Done> done) {
+    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_detach(ended); },
+                std::move(done));
+}
+
+void XenGuest::begin_detach(Callback<Done> done) {
     std::vector<PciAddress> its = devices();
     std::erase_if(its, [this](const PciAddress& device) { return !is_its_adapter(device); });
     if (its.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
-    const std::string what = "taking an adapter out of";
-    await_frontend(what, [this, self = shared_from_this(), what, its, done](Result<Done> ready) {
+    await_frontend([this, self = shared_from_this(), its, done](Result<Done> ready) {
         if (!ready) return done(std::move(ready));
-        change_devices(what, libxl_device_pci_remove, its, done);
+        run_blocking<Done>(
+            io(), [domain = domain_, its] { return PciSession(domain).take_out(its); }, done);
     });
 }
 
 void XenGuest::attach_adapters(Callback<Done> done) {
-    const std::vector<PciAddress> there = devices();
-    std::vector<PciAddress> lacking = adapters_;
-    std::erase_if(lacking, [&there](const PciAddress& device) {
-        return std::ranges::find(there, device) != there.end();
-    });
-    if (lacking.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
-    const std::string what = "giving an adapter to";
-    change_devices(what, libxl_device_pci_add, std::move(lacking),
-                   [this, self = shared_from_this(), what, done](Result<Done> given) {
-                       given ? await_frontend(what, done) : done(std::move(given));
-                   });
+    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_attach(ended); },
+                std::move(done));
+}
+
+void XenGuest::begin_attach(Callback<Done> done) {
+    if (adapters_.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
+    run_blocking<Done>(
+        io(), [domain = domain_, its = adapters_] { return PciSession(domain).give(its); },
+        [this, self = shared_from_this(), done](Result<Done> given) {
+            given ? await_frontend(done) : done(std::move(given));
+        });
 }
 
 // Whoever takes an adapter away from a guest that is still looking at it makes that oops.
-void XenGuest::await_frontend(const std::string& what, Callback<Done> done) {
+void XenGuest::await_frontend(Callback<Done> done) {
     auto state =
         XenWord::open(io(), "/local/domain/" + std::to_string(domain_) + "/device/pci/0/state");
     if (!state) return asio::post(io(), [e = state.error(), done] { done(e); });
     auto waited = std::make_shared<Act<Done>>();
     waited->join(std::move(done));
-    auto limit = std::make_shared<asio::steady_timer>(io(), kPlugLimit);
-    limit->async_wait([this, self = shared_from_this(), what, waited,
-                       word = *state](boost::system::error_code ec) {
-        if (ec) return;
-        waited->finish(error(what, "it does not take it up: is xen-pcifront loaded in it?"));
-    });
+    auto limit = std::make_shared<asio::steady_timer>(io(), kFrontendLimit);
+    limit->async_wait(
+        [this, self = shared_from_this(), waited, word = *state](boost::system::error_code ec) {
+            if (ec) return;
+            waited->finish(error("looking at the adapters of",
+                                 "it does not take them up: is xen-pcifront loaded in it?"));
+        });
     std::weak_ptr<XenWord> weak = *state;
     (*state)->watch([weak, limit, waited, &io = io()] {
         auto word = weak.lock();
@@ -85,29 +194,6 @@ void XenGuest::await_frontend(const std::string& what, Callback<Done> done) {
         limit->cancel();
         asio::post(io, [waited] { waited->finish(Done{}); });
     });
-}
-
-// One after the other.
-void XenGuest::change_devices(const std::string& what, PciCall call,
-                              std::vector<PciAddress> devices, Callback<Done> done) {
-    if (devices.empty()) return done(Done{});
-    std::shared_ptr<libxl_device_pci> device(new libxl_device_pci, [](libxl_device_pci* d) {
-        libxl_device_pci_dispose(d);
-        delete d;
-    });
-    libxl_device_pci_init(device.get());
-    set_pci(*device, devices.back());
-    devices.pop_back();
-    act(
-        what, kPlugLimit,
-        [this, call, device](const libxl_asyncop_how* how) {
-            return call(context_->get(), domain_, device.get(), how);
-        },
-        [this, self = shared_from_this(), what, call, device, devices,
-         done = std::move(done)](Result<Done> changed) {
-            if (!changed) return done(std::move(changed));
-            change_devices(what, call, devices, done);
-        });
 }
 
 }  // namespace grl::bridge

@@ -74,7 +74,10 @@ void XenDriver::adopt_all(Callback<Done> done) {
         [this, found, done = std::move(done)](const Result<Done>&) {
             std::vector<std::shared_ptr<XenGuest>> guests;
             guests.reserve(found.size());
-            for (const auto& [guest, domain] : found) guests.push_back(guest);
+            for (const auto& [guest, domain] : found) {
+                auto at = guests_.find(guest->definition().name);
+                if (at != guests_.end() && at->second.guest == guest) guests.push_back(guest);
+            }
             give_adapters_back(guests, done);
         });
 }
@@ -92,19 +95,29 @@ void XenDriver::find_adapters(const std::shared_ptr<XenGuest>& guest) {
 // When it is known whose each is: some may be out for a line that the bridge before us was at.
 void XenDriver::give_adapters_back(const std::vector<std::shared_ptr<XenGuest>>& guests,
                                    Callback<Done> done) {
+    // First all of theirs, so that none is given away.
+    for (const auto& guest : guests) {
+        Result<void> reserved = reserve_adapters(guest);
+        if (!reserved) log_error(reserved.error().text());
+    }
     gather_done(
         guests,
         [this](const std::shared_ptr<XenGuest>& guest, Callback<Done> one) {
-            auto its = adapters_.take(guest->definition().name, guest->definition().adapters);
-            if (its) guest->set_adapters(*its);
-            if (!its) log_error(its.error().text());
             if (guest->state() != GuestState::running) return one(Done{});
-            guest->attach_adapters([one](const Result<Done>& attached) {
+            attach_devices(guest->definition().name, [one](const Result<Done>& attached) {
                 if (!attached) log_error(attached.error().text());
                 one(Done{});
             });
         },
         std::move(done));
+}
+
+// Its own from now on, wherever they are.
+Result<void> XenDriver::reserve_adapters(const std::shared_ptr<XenGuest>& guest) {
+    auto its = adapters_.take(guest->definition().name, guest->definition().adapters);
+    if (!its) return its.error();
+    guest->set_adapters(*its);
+    return {};
 }
 
 // ---- the table of guests ----
@@ -119,6 +132,7 @@ Result<std::shared_ptr<XenGuest>> XenDriver::add(const GuestDefinition& definiti
                                                           if (events_.changed) events_.changed();
                                                       },
                                                       [this, name](const std::string& reason) {
+                                                          adapters_.release(name);
                                                           if (events_.died)
                                                               events_.died(name, reason);
                                                       }});
@@ -141,6 +155,7 @@ std::shared_ptr<XenGuest> XenDriver::make_room(const std::string& act,
             return refuse(fail(what, "", "it is here, " + name_of(state), ErrorKind::refused));
         }
         guests_.erase(at);
+        adapters_.release(name);
     }
     for (const XenDomain& domain : list_domains(*host_)) {
         if (domain.name != name && !domain.name.starts_with(name + "--")) continue;
@@ -149,14 +164,12 @@ std::shared_ptr<XenGuest> XenDriver::make_room(const std::string& act,
                                ") is here and not the bridge's: destroy or rename it (xl)",
                            ErrorKind::refused));
     }
-    auto its = adapters_.take(name, definition.adapters);
-    if (!its) return refuse(its.error());
     Result<std::shared_ptr<XenGuest>> guest = add(definition);
-    if (!guest) {
-        adapters_.release(name);
-        return refuse(guest.error());
+    if (!guest) return refuse(guest.error());
+    if (Result<void> reserved = reserve_adapters(*guest); !reserved) {
+        guests_.erase(name);
+        return refuse(reserved.error());
     }
-    (*guest)->set_adapters(*its);
     return *guest;
 }
 
@@ -252,9 +265,11 @@ void XenDriver::detach_devices(const std::string& name, Callback<Done> done) {
 }
 
 void XenDriver::attach_devices(const std::string& name, Callback<Done> done) {
-    if (auto guest = find("giving its adapters to", name, done)) {
-        guest->attach_adapters(std::move(done));
-    }
+    auto guest = find("giving its adapters to", name, done);
+    if (!guest) return;
+    Result<void> reserved = reserve_adapters(guest);
+    if (reserved) return guest->attach_adapters(std::move(done));
+    asio::post(io_, [e = reserved.error(), done = std::move(done)] { done(e); });
 }
 
 void XenDriver::freeze(const std::string& name, Callback<std::int64_t> done) {

@@ -255,16 +255,20 @@ void XenGuest::destroy_domain(Callback<Done> done) {
         const int here = libxl_domain_info(context_->get(), &info, domain_);
         libxl_dominfo_dispose(&info);
         if (here == ERROR_DOMAIN_NOTFOUND) return done(Done{});
-        act(
-            "destroying", kDestroyLimit,
-            [this](const libxl_asyncop_how* how) {
-                return libxl_domain_destroy(context_->get(), domain_, how);
-            },
-            [this, self, done](Result<Done> gone) {
-                if (gone) domain_ = kNoDomain;
-                done(std::move(gone));
-            });
+        turns_.take([this, self](Callback<Done> ended) { end_domain(ended); }, done);
     });
+}
+
+void XenGuest::end_domain(Callback<Done> done) {
+    act(
+        "destroying", kDestroyLimit,
+        [this](const libxl_asyncop_how* how) {
+            return libxl_domain_destroy(context_->get(), domain_, how);
+        },
+        [this, self = shared_from_this(), done = std::move(done)](Result<Done> gone) {
+            if (gone) domain_ = kNoDomain;
+            done(std::move(gone));
+        });
 }
 
 // ---- before a capture or a move ----

@@ -111,10 +111,9 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
   private:
     Error error(const std::string& act, const std::string& why,
                 ErrorKind kind = ErrorKind::failed) const;
-    using PciCall = int (*)(libxl_ctx*, std::uint32_t, libxl_device_pci*, const libxl_asyncop_how*);
-    void change_devices(const std::string& what, PciCall call, std::vector<PciAddress> devices,
-                        Callback<Done> done);
-    void await_frontend(const std::string& what, Callback<Done> done);
+    void begin_detach(Callback<Done> done);
+    void begin_attach(Callback<Done> done);
+    void await_frontend(Callback<Done> done);
     bool is_its_adapter(const PciAddress& device) const;
     Result<void> check_room(XenConfig& config);
     Result<void> record(const XenConfig& config);
@@ -128,6 +127,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     void on_end(const std::string& reason);
     void settle(const Error& why, const Callback<std::int64_t>& done);
     void destroy_domain(Callback<Done> done);
+    void end_domain(Callback<Done> done);
     void finish_resume(Callback<Done> done);
     Result<void> rename(const std::string& name);
 
@@ -143,6 +143,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     libxl_evgen_domain_death* death_ = nullptr;
     std::function<void()> watcher_;
     std::vector<PciAddress> adapters_;
+    Turns turns_;  // of what changes its devices, and of its end
     std::string configuration_;
     bool can_go_live_ = false;
     bool suspended_ = false;

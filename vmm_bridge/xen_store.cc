@@ -21,6 +21,14 @@ void CloseXenStore::operator()(xs_handle* handle) const {
     xs_close(handle);
 }
 
+std::string read_xenstore(xs_handle* store, const std::string& path) {
+    unsigned length = 0;
+    void* text = xs_read(store, XBT_NULL, path.c_str(), &length);
+    std::string word(text ? static_cast<char*>(text) : "", text ? length : 0);
+    std::free(text);
+    return word;
+}
+
 // ---- a word ----
 
 Result<std::shared_ptr<XenWord>> XenWord::open(asio::io_context& io, const std::string& path) {
@@ -51,14 +59,6 @@ void XenWord::wait() {
                              }
                              self->wait();
                          });
-}
-
-std::string XenWord::read() const {
-    unsigned length = 0;
-    void* text = xs_read(store_.get(), XBT_NULL, path_.c_str(), &length);
-    std::string word(text ? static_cast<char*>(text) : "", text ? length : 0);
-    std::free(text);
-    return word;
 }
 
 void XenWord::write(const std::string& text) {

@@ -27,6 +27,9 @@ struct CloseXenStore {
     void operator()(xs_handle* handle) const;
 };
 
+// What stands at a path there; empty also if nothing does.
+std::string read_xenstore(xs_handle* store, const std::string& path);
+
 // One path there.
 class XenWord : public std::enable_shared_from_this<XenWord> {
   public:
@@ -34,7 +37,7 @@ class XenWord : public std::enable_shared_from_this<XenWord> {
 
     // Called once now and whenever it may have changed, as long as this lives.
     void watch(std::function<void()> changed);
-    std::string read() const;  // empty also if it is not there
+    std::string read() const { return read_xenstore(store_.get(), path_); }
     void write(const std::string& text);
 
   private:

@@ -52,6 +52,9 @@ start_step() {
 # line_reaches PHASE: as the checkpoint that writes there tells.
 line_reaches() { grep -q "$1" "$BATS_TEST_TMPDIR/out"; }
 
+# moving PHASE: whether a move beside $JOB is there.
+moving() { [[ $(grl status | jq -r ".jobs[] | select(.job == $JOB) | .reason") == *": $1" ]]; }
+
 # output_of SRUN_OPTIONS COMMAND: what a job of its own printed, once it has ended well.
 output_of() {
     local job
