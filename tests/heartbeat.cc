@@ -1,7 +1,7 @@
-// How long a guest is away, as the network sees it: an ICMP echo every millisecond, and the longest
-// time between two answers.
+// How long a guest is away, as the network sees it: an ICMP echo every so many milliseconds, and
+// the longest time between two answers.
 //
-//     heartbeat ADDRESS SECONDS      prints {"longest_ms": …, "gaps": [[when, ms], …]}
+//     heartbeat ADDRESS SECONDS EVERY_MS      prints {"longest_ms": …, "gaps": [[when, ms], …]}
 //
 // Until its standard input ends, or so many seconds have passed.
 #include <arpa/inet.h>
@@ -58,8 +58,8 @@ bool is_answer(int socket) {
 int main(int argc, char** argv) {
     sockaddr_in peer{};
     peer.sin_family = AF_INET;
-    if (argc != 3 || inet_pton(AF_INET, argv[1], &peer.sin_addr) != 1) {
-        fprintf(stderr, "heartbeat: an address and seconds are wanted\n");
+    if (argc != 4 || inet_pton(AF_INET, argv[1], &peer.sin_addr) != 1) {
+        fprintf(stderr, "heartbeat: an address, seconds and milliseconds are wanted\n");
         return 2;
     }
     const int socket = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
@@ -68,7 +68,8 @@ int main(int argc, char** argv) {
         perror("heartbeat");
         return 1;
     }
-    itimerspec every{{0, 1'000'000}, {0, 1'000'000}};
+    const timespec step{0, std::clamp(std::atol(argv[3]), 1L, 999L) * 1'000'000};
+    const itimerspec every{step, step};
     timerfd_settime(timer, 0, &every, nullptr);
     std::int64_t last = 0, longest = 0;
     const std::int64_t began = grl::monotonic_ns();

@@ -41,10 +41,12 @@ only_guests_are_left() {
 
 runs_on() { grl status | jq -e ".hosts[] | select(.host == \"$2\") | .guests[] | select(.name == \"$1\" and .state == \"running\")"; }
 
+# bats test_tags=brief
 @test "a host without Xen is told so in one line" {
     bridge_fails "must be Xen's dom0" in_ctl timeout 20 "$STAGE/usr/sbin/grl-bridge"
 }
 
+# bats test_tags=brief
 @test "a bridge that is not root's is told so in one line" {
     bridge_fails "only root may" in_host h1 timeout 20 su -s /bin/sh -c 'exec "$0" "$@"' -- nobody "$VMM_GRL_BRIDGE"
 }
@@ -57,6 +59,7 @@ reach() {
     (($(grep -c ": reached\$" <<<"$output") == ${2:-0}))
 }
 
+# bats test_tags=brief
 @test "the processes of a bridge that have no rights cannot reach the hypervisor" {
     build_step "$LAB/build.log" make -C "$BUILD" tests/xen_reach
     reach "" 6
@@ -108,6 +111,7 @@ move_fails() {
 
 @test "a sender that dies in mid-stream leaves the guest where it was" { move_fails h1; }
 
+# bats test_tags=brief
 @test "a domain that dies loses its job, and the job is restored" {
     in_ctl grlctl checkpoint "$JOB"
     kill_guest g2

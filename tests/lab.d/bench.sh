@@ -353,7 +353,7 @@ bench_move() {
         sleep 1
         "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
         sleep 1
-    } | in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" 600 >"$beats"
+    } | in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" 600 "$VMM_BEAT_MS" >"$beats"
     jq -cs add "$LAB/log/move.json" "$beats"
 }
 

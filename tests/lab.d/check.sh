@@ -9,7 +9,7 @@ CHECK_SKIPPED=0
 # Not in the lab's own directories: `up` clears those, and the lab's tests call it.
 CHECK_REPORTS=$LAB/check
 
-# check [unit|static|model|distcheck|lab]...: all of them by default; under Xen, only those that differ there.
+# check [unit|static|model|distcheck|lab|xen]...: all of them by default; under Xen, only those that differ there.
 check() {
     local part began
     # shellcheck disable=SC2086
@@ -21,8 +21,8 @@ check() {
         began=$(now_ms)
         say "check: $part"
         case $part in
-            unit | static | model | distcheck | lab) "check_$part" ;;
-            *) die "check: no part '$part' (unit, static, model, distcheck, lab)" ;;
+            unit | static | model | distcheck | lab | xen) "check_$part" ;;
+            *) die "check: no part '$part' (unit, static, model, distcheck, lab, xen)" ;;
         esac
         say "check: $part took $((($(now_ms) - began) / 1000)) s"
     done
@@ -128,10 +128,19 @@ check_lab() {
     down
 }
 
+# The part of the Xen lab's tests that is quick: a lab of its own. All of them: `tests/lab --vmm xen check`.
+check_xen() {
+    export GRL_LAB_VMM=xen
+    check_bats "$SOURCE/tests/lab_xen.bats" --filter-tags brief
+    "$SOURCE/tests/lab" down
+    export GRL_LAB_VMM=$VMM
+}
+
+# check_bats FILE [OPTION...]
 check_bats() {
     local report ok bad skipped code=0
     report=$CHECK_REPORTS/$(basename "$1").tap
-    timeout $((900 * VMM_PATIENCE)) bats --formatter tap "$1" | tee "$report" || code=$?
+    timeout $((900 * VMM_PATIENCE)) bats --formatter tap "$@" | tee "$report" || code=$?
     bad=$(grep -c '^not ok' "$report" || true)
     skipped=$(grep -c '^ok .* # skip' "$report" || true)
     ok=$(($(grep -c '^ok' "$report" || true) - skipped))

@@ -16,11 +16,12 @@ VMM_ALONE=QEMU
 VMM_PAUSE_GOAL=2
 VMM_IMAGES_GOAL=null
 VMM_DOWNTIME_GOAL=1.2
+VMM_BEAT_MS=1 # in which the network looks for a guest that moves
 VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
 VMM_BENCH_GUESTS_MIB="256 1024"
-VMM_CHECKS="unit static model distcheck lab"
+VMM_CHECKS="unit static model distcheck lab xen"
 
 # The bats files that run here.
 vmm_tests() { (cd "$SOURCE/tests" && printf '%s\n' lab_*.bats | grep -v '^lab_xen'); }

@@ -12,6 +12,7 @@ VMM_ALONE=xl
 VMM_PAUSE_GOAL=1
 VMM_IMAGES_GOAL=0.334
 VMM_DOWNTIME_GOAL=1
+VMM_BEAT_MS=20 # more would keep the emulated guest busy
 # Devices that the hypervisor passes through, as QEMU emulates the hardware for that too. They have no interrupt line, as the
 # virtual functions of an adapter have none: Debian's 6.1 does not survive a restore when a device that had one is gone.
 VMM_ADAPTERS=(0000:00:10.0 0000:00:11.0)
