@@ -38,6 +38,11 @@ struct PlacementHost {  // connected ones only
     std::uint32_t free_adapters = 0;
 };
 
+struct PlacementRoom {
+    std::uint64_t mib = 0;
+    std::uint32_t adapters = 0;
+};
+
 // What its inventory says, all of whose guests stay.
 PlacementHost placement_host(const std::string& name, const Inventory& inventory);
 

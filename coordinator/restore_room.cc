@@ -43,8 +43,9 @@ std::vector<PlacementHost> RestoreRun::room() const {
                 room.free_adapters += g.adapters;
             }
         }
-        const std::uint64_t taken = hooks_.reserved ? hooks_.reserved(host->name) : 0;
-        room.free_mib -= std::min(room.free_mib, taken);
+        const PlacementRoom taken = hooks_.reserved ? hooks_.reserved(host->name) : PlacementRoom();
+        room.free_mib -= std::min(room.free_mib, taken.mib);
+        room.free_adapters -= std::min(room.free_adapters, taken.adapters);
         list.push_back(std::move(room));
     }
     return list;

@@ -161,14 +161,19 @@ void RestoreRun::guest_died(const std::string& guest, const std::string& reason)
     fire(RestoreEvent::failed, "guest " + guest + " died: " + reason);
 }
 
-std::uint64_t RestoreRun::reserves(const std::string& host) const {
-    if (machine_.state() != RestoreState::restore) return 0;
-    std::uint64_t mib = 0;
+PlacementRoom RestoreRun::reserves(const std::string& host) const {
+    PlacementRoom room;
+    if (machine_.state() != RestoreState::restore) return room;
+    const auto at = std::ranges::find(room_, host, &PlacementHost::name);
     for (const ManifestGuest& g : manifest_.guests) {
         auto it = plan_.find(g.name);
-        if (it != plan_.end() && it->second == host) mib += g.memory_mib;
+        if (it == plan_.end() || it->second != host) continue;
+        room.mib += g.memory_mib;
+        if (at == room_.end()) continue;
+        const auto definition = at->definitions.find(g.name);
+        if (definition != at->definitions.end()) room.adapters += definition->second.adapters;
     }
-    return mib;
+    return room;
 }
 
 JobReport RestoreRun::job_report() const {

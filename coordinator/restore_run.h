@@ -21,8 +21,8 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     struct Hooks {
         std::function<void(const RestoreReport&)> progress;
         std::function<void(Result<RestoreReport>)> ended;  // once
-        // MiB on a host that other restores are about to take.
-        std::function<std::uint64_t(const std::string& host)> reserved;
+        // What other restores are about to take on a host.
+        std::function<PlacementRoom(const std::string& host)> reserved;
     };
 
     // The last committed line if none is given.
@@ -37,7 +37,7 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     void master_joined(const std::shared_ptr<Channel>& channel, const StepState& state);
 
     const RestoreMachine& machine() const { return machine_; }
-    std::uint64_t reserves(const std::string& host) const;
+    PlacementRoom reserves(const std::string& host) const;
     JobReport job_report() const;
 
   private:
@@ -95,6 +95,8 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     std::set<std::string> rejoined_;
     std::map<std::string, std::weak_ptr<Channel>> released_;  // node → asked on this channel
     std::uint32_t step_nodes_ = 0;
+    // That have joined before all guests run with all that is theirs.
+    std::vector<std::pair<std::shared_ptr<Channel>, StepState>> waiting_;
 
     std::uint64_t epoch_ = 0;
     std::set<std::string> awaited_;

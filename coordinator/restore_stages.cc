@@ -261,11 +261,16 @@ void RestoreRun::resume() {
 }
 
 void RestoreRun::rejoin() {
+    for (const auto& [channel, state] : std::exchange(waiting_, {})) master_joined(channel, state);
     if (step_nodes_ != 0 && rejoined_.size() >= step_nodes_) fire(RestoreEvent::ok);
 }
 
 void RestoreRun::master_joined(const std::shared_ptr<Channel>& channel, const StepState& state) {
     if (state.step != manifest_.step || rejoined_.count(state.node) != 0) return;
+    if (machine_.state() == RestoreState::resume) {
+        waiting_.emplace_back(channel, state);
+        return;
+    }
     auto& asked = released_[state.node];
     if (asked.lock() == channel) return;
     asked = channel;

@@ -24,11 +24,14 @@ void Restores::request(std::uint32_t job, std::optional<std::uint32_t> line,
         done(std::move(outcome));
     };
     hooks.reserved = [this, job](const std::string& host) {
-        std::uint64_t mib = 0;
+        PlacementRoom all;
         for (const auto& [other, run] : runs_) {
-            if (other != job) mib += run->reserves(host);
+            if (other == job) continue;
+            const PlacementRoom one = run->reserves(host);
+            all.mib += one.mib;
+            all.adapters += one.adapters;
         }
-        return mib;
+        return all;
     };
     auto run = std::make_shared<RestoreRun>(parts_, lines_, job, line, std::move(hooks));
     runs_[job] = run;
