@@ -20,7 +20,7 @@
 
 namespace grl {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 
 // ---- opening a connection (grl/handshake.h) ----
 

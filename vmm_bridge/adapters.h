@@ -39,6 +39,7 @@ class Adapters {
     // The same answer without taking any.
     Result<void> check(const std::string& guest, std::size_t count) const;
     std::size_t free() const { return all_.size() - owners_.size(); }
+    std::size_t count_of(const std::string& guest) const { return of(guest).size(); }
     // It was found in the guest. Nothing if it is another's, or not the host's.
     void found(const std::string& guest, const std::string& adapter);
     void release(const std::string& guest);

@@ -148,16 +148,21 @@ std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
     const std::string name = definition.name;
     auto guest =
         std::make_shared<QemuGuest>(io_, definition, run_dir_,
-                                    QemuGuest::Handlers{[this] {
-                                                            if (events_.changed) events_.changed();
-                                                        },
+                                    QemuGuest::Handlers{[this, name] { changed(name); },
                                                         [this, name](const std::string& reason) {
-                                                            adapters_.release(name);
                                                             if (events_.died)
                                                                 events_.died(name, reason);
                                                         }});
     guests_[name] = {guest, nullptr, nullptr, nullptr};
     return guest;
+}
+
+void QemuDriver::changed(const std::string& name) {
+    auto at = guests_.find(name);
+    if (at != guests_.end() && at->second.guest->state() == GuestState::lost) {
+        adapters_.release(name);
+    }
+    if (events_.changed) events_.changed();
 }
 
 void QemuDriver::drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which) {

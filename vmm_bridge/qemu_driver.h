@@ -55,6 +55,7 @@ class QemuDriver : public Driver {
     std::shared_ptr<QemuGuest> find(const std::string& act, const std::string& guest,
                                     const Callback<T>& done);
     std::shared_ptr<QemuGuest> add(const GuestDefinition& definition);
+    void changed(const std::string& guest);
     void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
     void adopt_all(Callback<Done> done);
     void launch(const std::shared_ptr<QemuGuest>& guest, QemuGuest::Launch how,

@@ -83,11 +83,12 @@ Result<Done> PciSession::take_out(const PciAddress& device) {
 
 Result<Done> PciSession::give(const std::vector<PciAddress>& devices) {
     Result<Done> done = open();
+    // The back end takes nothing as long as it waits for the guest to let go of one.
     for (std::size_t i = 0; done && i < devices.size(); ++i) {
-        const PciAddress& device = devices[i];
-        if (has(device) && !half_out(device)) continue;
-        if (has(device)) done = take_out(device);
-        if (done) done = change("giving", device, libxl_device_pci_add);
+        if (half_out(devices[i])) done = take_out(devices[i]);
+    }
+    for (std::size_t i = 0; done && i < devices.size(); ++i) {
+        if (!has(devices[i])) done = change("giving", devices[i], libxl_device_pci_add);
     }
     return done;
 }
@@ -149,6 +150,7 @@ void XenGuest::detach_adapters(Callback<Done> done) {
 }
 
 void XenGuest::begin_detach(Callback<Done> done) {
+    if (ends()) return done(error("taking the adapters out of", "it ends"));
     std::vector<PciAddress> its = devices();
     std::erase_if(its, [this](const PciAddress& device) { return !is_its_adapter(device); });
     if (its.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
@@ -165,6 +167,7 @@ void XenGuest::attach_adapters(Callback<Done> done) {
 }
 
 void XenGuest::begin_attach(Callback<Done> done) {
+    if (ends()) return done(error("giving its adapters to", "it ends"));
     if (adapters_.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
     run_blocking<Done>(
         io(), [domain = domain_, its = adapters_] { return PciSession(domain).give(its); },
@@ -180,6 +183,7 @@ void XenGuest::await_frontend(Callback<Done> done) {
     if (!state) return asio::post(io(), [e = state.error(), done] { done(e); });
     auto waited = std::make_shared<Act<Done>>();
     waited->join(std::move(done));
+    frontend_ = waited;
     auto limit = std::make_shared<asio::steady_timer>(io(), kFrontendLimit);
     limit->async_wait(
         [this, self = shared_from_this(), waited, word = *state](boost::system::error_code ec) {

@@ -108,6 +108,8 @@ void XenAct::end(Result<Done> outcome) {
 void XenAct::abort(const std::string& why) {
     if (ended() || !aborted_.empty()) return;
     aborted_ = why;
+    // Its helper's last words are wanted.
+    context_->aborting_ = true;
     context_->go_on();
     arm(kAbortLimit, why + ", and libxenlight does not come to an end");
     libxl_ao_abort(context_->get(), &how_);
@@ -197,6 +199,7 @@ std::shared_ptr<XenAct> XenContext::start(
     act->end_.join(std::move(done));
     act->arm(limit, "it did not end within " + std::to_string(limit.count() / 1000) + " s");
     log_.clear();
+    aborting_ = false;
     const int code = call(&act->how_);
     if (code != 0 && act->self_) {
         act->self_.reset();

@@ -72,7 +72,9 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
                                   const std::function<int(const libxl_asyncop_how* how)>& call,
                                   Callback<Done> done);
     // What libxenlight's helper asks for is heard again only after go_on(), or an act's abort.
-    void hold() { loop_->hold(); }
+    void hold() {
+        if (!aborting_) loop_->hold();
+    }
     void go_on() { loop_->go_on(); }
     // The error of a call that returned `code`, with the lines that were logged.
     Error error(const std::string& what, int code) const;
@@ -81,6 +83,7 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     }
 
   private:
+    friend class XenAct;
     explicit XenContext(asio::io_context& io);
     Result<void> allocate();
     void await_child();
@@ -89,6 +92,7 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     XenLog log_;
     std::shared_ptr<XenLoop> loop_;
     libxl_ctx* ctx_ = nullptr;
+    bool aborting_ = false;
     libxl_event_hooks event_hooks_{};
     std::function<void(const libxl_event&)> handler_;
     asio::signal_set children_;

@@ -76,7 +76,8 @@ void XenDriver::adopt_all(Callback<Done> done) {
             guests.reserve(found.size());
             for (const auto& [guest, domain] : found) {
                 auto at = guests_.find(guest->definition().name);
-                if (at != guests_.end() && at->second.guest == guest) guests.push_back(guest);
+                const bool here = at != guests_.end() && at->second.guest == guest;
+                if (here && guest->state() != GuestState::lost) guests.push_back(guest);
             }
             give_adapters_back(guests, done);
         });
@@ -128,16 +129,31 @@ Result<std::shared_ptr<XenGuest>> XenDriver::add(const GuestDefinition& definiti
     const std::string name = definition.name;
     auto guest =
         std::make_shared<XenGuest>(*context, definition, run_dir_,
-                                   XenGuest::Handlers{[this] {
-                                                          if (events_.changed) events_.changed();
-                                                      },
+                                   XenGuest::Handlers{[this, name] { changed(name); },
                                                       [this, name](const std::string& reason) {
-                                                          adapters_.release(name);
                                                           if (events_.died)
                                                               events_.died(name, reason);
                                                       }});
     guests_[name] = {guest, nullptr};
     return guest;
+}
+
+void XenDriver::changed(const std::string& name) {
+    auto at = guests_.find(name);
+    if (at != guests_.end() && at->second.guest->state() == GuestState::lost &&
+        !at->second.guest->has_domain()) {
+        adapters_.release(name);
+    }
+    if (events_.changed) events_.changed();
+}
+
+// Those of a lost guest are about to be: its domain goes.
+std::size_t XenDriver::adapters_free() const {
+    std::size_t free = adapters_.free();
+    for (const auto& [name, entry] : guests_) {
+        if (entry.guest->state() == GuestState::lost) free += adapters_.count_of(name);
+    }
+    return free;
 }
 
 std::shared_ptr<XenGuest> XenDriver::make_room(const std::string& act,

@@ -32,7 +32,7 @@ class XenDriver : public Driver {
     void open(Events events, Callback<Done> done) override;
     std::vector<GuestView> list() const override;
     Result<void> check_room(const GuestDefinition& definition) const override;
-    std::size_t adapters_free() const override { return adapters_.free(); }
+    std::size_t adapters_free() const override;
     void start(const GuestDefinition& definition, Callback<Done> done) override;
     void destroy(const std::string& guest, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
@@ -65,6 +65,7 @@ class XenDriver : public Driver {
                                         const Callback<Done>& done);
     void drop(const std::string& guest, const std::shared_ptr<XenGuest>& which);
     void adopt_all(Callback<Done> done);
+    void changed(const std::string& guest);
     Result<void> reserve_adapters(const std::shared_ptr<XenGuest>& guest);
     void find_adapters(const std::shared_ptr<XenGuest>& guest);
     void give_adapters_back(const std::vector<std::shared_ptr<XenGuest>>& guests,

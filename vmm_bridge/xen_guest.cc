@@ -68,8 +68,9 @@ void XenGuest::freeze(Callback<std::int64_t> done) {
     if (state_ == GuestState::paused && suspended_) {
         return asio::post(io(), [at = stopped_at_ns_, done = std::move(done)] { done(at); });
     }
-    if (state_ != GuestState::running) {
-        const std::string why = state_ == GuestState::paused
+    if (state_ != GuestState::running || ending_) {
+        const std::string why = ending_ ? "it is being destroyed"
+                                : state_ == GuestState::paused
                                     ? "it was restored and has not run since: let it run first"
                                     : "it is " + name_of(state_);
         asio::post(io(), [e = error("stopping", why, ErrorKind::refused), done = std::move(done)] {
@@ -224,8 +225,9 @@ void XenGuest::on_end(const std::string& reason) {
     if (state_ == GuestState::lost) return;
     const bool known = state_ != GuestState::starting && state_ != GuestState::arriving;
     set_state(GuestState::lost);
-    destroy_domain([](Result<Done> gone) {
+    destroy_domain([self = shared_from_this()](Result<Done> gone) {
         if (!gone) log_warning(gone.error().text());
+        if (self->handlers_.changed) self->handlers_.changed();
     });
     if (known && handlers_.died) handlers_.died(reason);
 }
@@ -246,7 +248,14 @@ void XenGuest::destroy(Callback<Done> done) {
     });
 }
 
+// Behind a change of its devices, which is cut short.
 void XenGuest::destroy_domain(Callback<Done> done) {
+    if (frontend_) frontend_->finish(error("looking at the adapters of", "it is destroyed"));
+    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->end_domain(ended); },
+                std::move(done));
+}
+
+void XenGuest::end_domain(Callback<Done> done) {
     stop_act("it is destroyed", [this, self = shared_from_this(), done](Result<Done>) {
         if (death_) libxl_evdisable_domain_death(context_->get(), std::exchange(death_, nullptr));
         if (domain_ == kNoDomain) return done(Done{});
@@ -254,21 +263,20 @@ void XenGuest::destroy_domain(Callback<Done> done) {
         libxl_dominfo_init(&info);
         const int here = libxl_domain_info(context_->get(), &info, domain_);
         libxl_dominfo_dispose(&info);
-        if (here == ERROR_DOMAIN_NOTFOUND) return done(Done{});
-        turns_.take([this, self](Callback<Done> ended) { end_domain(ended); }, done);
+        if (here == ERROR_DOMAIN_NOTFOUND) {
+            domain_ = kNoDomain;
+            return done(Done{});
+        }
+        act(
+            "destroying", kDestroyLimit,
+            [this](const libxl_asyncop_how* how) {
+                return libxl_domain_destroy(context_->get(), domain_, how);
+            },
+            [this, self, done](Result<Done> gone) {
+                if (gone) domain_ = kNoDomain;
+                done(std::move(gone));
+            });
     });
-}
-
-void XenGuest::end_domain(Callback<Done> done) {
-    act(
-        "destroying", kDestroyLimit,
-        [this](const libxl_asyncop_how* how) {
-            return libxl_domain_destroy(context_->get(), domain_, how);
-        },
-        [this, self = shared_from_this(), done = std::move(done)](Result<Done> gone) {
-            if (gone) domain_ = kNoDomain;
-            done(std::move(gone));
-        });
 }
 
 // ---- before a capture or a move ----

@@ -105,6 +105,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     bool suspended() const { return suspended_; }
     std::int64_t stopped_at_ns() const { return stopped_at_ns_; }
     std::uint32_t domain() const { return domain_; }
+    bool has_domain() const { return domain_ != static_cast<std::uint32_t>(INVALID_DOMID); }
     XenContext& context() { return *context_; }
     asio::io_context& io() { return context_->io(); }
 
@@ -114,6 +115,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     void begin_detach(Callback<Done> done);
     void begin_attach(Callback<Done> done);
     void await_frontend(Callback<Done> done);
+    bool ends() const { return ending_ || state_ == GuestState::lost; }
     bool is_its_adapter(const PciAddress& device) const;
     Result<void> check_room(XenConfig& config);
     Result<void> record(const XenConfig& config);
@@ -144,6 +146,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     std::function<void()> watcher_;
     std::vector<PciAddress> adapters_;
     Turns turns_;  // of what changes its devices, and of its end
+    std::shared_ptr<Act<Done>> frontend_;  // that is waited for
     std::string configuration_;
     bool can_go_live_ = false;
     bool suspended_ = false;
