@@ -13,12 +13,13 @@ setup_file() {
 teardown_file() { cancel_job "$JOB"; }
 teardown() { in_host h2 xl destroy filler >/dev/null 2>&1 || true; }
 
-# bridge_fails TEXT CMD...: the bridge, started by CMD with a configuration of its own, says so in its last line.
+# bridge_fails TEXT CMD...: the bridge, started by CMD with a configuration of its own, says so in its one line of an error.
 bridge_fails() {
     local conf=$LAB/etc/refused.toml
     bridge_conf refused | sed 's|^run_dir = .*|run_dir = "/tmp/refused"|' >"$conf"
     fails_with "$1" "${@:2}" --config "$conf"
-    [[ ${lines[-1]} == *"$1"* ]]
+    grep 'error:' <<<"$output" | grep -q "$1"
+    (($(grep -c 'error:' <<<"$output") == 1))
 }
 
 # helper_dies HOST: kills the process that saves or loads a guest there, once there is one and it is under way.
