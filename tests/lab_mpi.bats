@@ -9,7 +9,7 @@ setup_file() { lab_if_needed; }
 # drained COMMAND LEAST: under GRL the command is brought to silence LEAST times or more, and prints what it prints without.
 drained() {
     local plain job times
-    plain=$(output_of "" "$1")
+    plain=$(plain_output "$1")
     job=$(start_step --grl-checkpoint "$1")
     wait_ready "$job"
     times=$(in_ctl grlctl --json rehearse "$job" --times 1000 --every 200 2>&1 | grep -c '"phase":"done"' || true)
