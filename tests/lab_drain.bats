@@ -24,7 +24,7 @@ setup_file() { lab_if_needed; }
 
 @test "a line of a program that was not built for GRL is captured, and restored" {
     local plain job
-    plain=$(output_of "" "/opt/grl/mpi_mix --iterations 40 --pause-us 50000")
+    plain=$(plain_output "/opt/grl/mpi_mix --iterations 40 --pause-us 50000")
     job=$(start_step --grl-checkpoint "/opt/grl/mpi_mix --iterations 40 --pause-us 50000")
     wait_ready "$job"
     in_ctl grlctl checkpoint "$job"
