@@ -145,7 +145,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     libxl_evgen_domain_death* death_ = nullptr;
     std::function<void()> watcher_;
     std::vector<PciAddress> adapters_;
-    Turns turns_;  // of what changes its devices, and of its end
+    Turns turns_;                          // of what changes its devices, and of its end
     std::shared_ptr<Act<Done>> frontend_;  // that is waited for
     std::string configuration_;
     bool can_go_live_ = false;
