@@ -5,9 +5,7 @@ load lab.d/bats
 
 setup_file() {
     lab_if_needed
-    JOB=$(start_job --grl-checkpoint "--iterations 100000 --pause-us 20000")
-    export JOB
-    wait_ready "$JOB"
+    job_for_file
 }
 
 host_of() { grl status | jq -r ".hosts[] | select(.guests[] | .name == \"$1\" and .state == \"running\") | .host"; }

@@ -5,9 +5,7 @@ load lab.d/bats
 
 setup_file() {
     lab_if_needed
-    JOB=$(start_job --grl-checkpoint "--iterations 100000 --pause-us 20000")
-    export JOB
-    wait_ready "$JOB"
+    job_for_file
 }
 
 teardown_file() { cancel_job "$JOB"; }

@@ -19,6 +19,13 @@ start_job() {
 	E
 }
 
+# A protected job for the tests of a file, in $JOB; it lasts longer than they do.
+job_for_file() {
+    JOB=$(start_job --grl-checkpoint "--iterations 100000 --pause-us 20000")
+    export JOB
+    wait_ready "$JOB"
+}
+
 job_output() { guest_sh "${GUESTS[0]}" cat "/tmp/job-$1.out"; }
 # right_result JOB: it ended well, with every value right.
 right_result() {
