@@ -94,7 +94,6 @@ void QemuMigration::on_event(const Result<QmpEvent>& event) {
 }
 
 void QemuMigration::on_pass(std::uint64_t pass) {
-    if (whole_) return;
     if (!one_pass_ && pass == kFirstOfTheRest) return copied();
     if (!one_pass_ || runs_ || pass != 1) return;
     guest_->command("cont", {}, [self = shared_from_this()](Result<json::value> reply) {

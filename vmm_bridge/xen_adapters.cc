@@ -101,9 +101,7 @@ Result<Done> PciSession::change(const std::string& what, const PciAddress& addre
     const int code = call(ctx_, domain_, &device, nullptr);
     libxl_device_pci_dispose(&device);
     if (code == 0) return Done{};
-    const std::string why = log_.reason();
-    return fail(what + " adapter " + text_of(address), "",
-                why.empty() ? "libxenlight says " + std::to_string(code) + " and no more" : why);
+    return fail(what + " adapter " + text_of(address), "", log_.reason(code));
 }
 
 bool PciSession::has(const PciAddress& device) {

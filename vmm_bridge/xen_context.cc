@@ -209,8 +209,7 @@ std::shared_ptr<XenAct> XenContext::start(
 }
 
 Error XenContext::error(const std::string& what, int code) const {
-    std::string why = log_.reason();
-    if (why.empty()) why = "libxenlight says " + std::to_string(code) + " and no more";
+    std::string why = log_.reason(code);
     const bool refused = log_.mentions(kLogDirtyWords);
     if (refused) {
         why = "the hypervisor cannot note what this guest writes while it runs (" + why + ")";

@@ -74,6 +74,11 @@ std::string XenLog::reason() const {
     return reason;
 }
 
+std::string XenLog::reason(int code) const {
+    const std::string why = reason();
+    return why.empty() ? "libxenlight says " + std::to_string(code) + " and no more" : why;
+}
+
 bool XenLog::mentions(std::string_view word) const {
     return std::any_of(lines_.begin(), lines_.end(), [word](const std::string& line) {
         return line.find(word) != std::string::npos;

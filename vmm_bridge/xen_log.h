@@ -33,6 +33,7 @@ class XenLog {
     void add(xentoollog_level level, int error_number, const char* context, std::string text);
     // The first errors since clear(), in one line; empty if there is none.
     std::string reason() const;
+    std::string reason(int code) const;  // or, if nothing was said, of what a call returned
     bool mentions(std::string_view word) const;
     void watch_progress(Progress progress) { progress_ = std::move(progress); }
 
