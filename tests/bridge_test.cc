@@ -94,6 +94,10 @@ class BridgeTest : public ::testing::Test {
                driver->guests["g2"].state == GuestState::running;
     }
 
+    bool both_are_said_to_be(GuestState state) const {
+        return std::ranges::count(said.guests, state, &GuestInfo::state) == 2;
+    }
+
     TemporaryDirectory directory;
     asio::io_context io;
     BridgeConfig config;
@@ -197,12 +201,13 @@ TEST_F(BridgeTest, ALineIsTakenCommittedListedVerifiedAndDeleted) {
     EXPECT_TRUE(ask("delete_line", of_line(1))) << "also when it is gone";
 }
 
-TEST_F(BridgeTest, WhoeverIsToldOfAHoldSeesItsGuestsStandStill) {
-    ASSERT_TRUE(ask("prepare_line", prepare(1, "none")));
-    ASSERT_TRUE(ask("freeze_line", freeze(1, 60)));
-    ASSERT_FALSE(said.guests.empty());
-    for (const auto& g : said.guests) {
-        EXPECT_EQ(g.state, g.name == "g3" ? GuestState::absent : GuestState::paused) << g.name;
+TEST_F(BridgeTest, WhoeverIsToldOfAHoldOrItsEndSeesItsGuestsSo) {
+    for (const auto* end : {"resume_line", "abort_line"}) {
+        ASSERT_TRUE(ask("prepare_line", prepare(1, "none")));
+        ASSERT_TRUE(ask("freeze_line", freeze(1, 60)));
+        EXPECT_TRUE(both_are_said_to_be(GuestState::paused));
+        ASSERT_TRUE(ask(end, of_line(1)));
+        EXPECT_TRUE(both_are_said_to_be(GuestState::running)) << end;
     }
 }
 

@@ -90,6 +90,14 @@ class Bridge {
 
     Inventory inventory() const;
     void inventory_changed();
+    // Whoever is told that guests stand still or go on finds them so in the inventory.
+    template <class T>
+    Callback<T> after_inventory(Callback<T> done) {
+        return [this, done = std::move(done)](Result<T> outcome) {
+            send_inventory();
+            done(std::move(outcome));
+        };
+    }
     std::uint64_t memory_free_mib() const;
     void reload_definitions();
     Result<GuestDefinition> definition_of(const std::string& guest) const;

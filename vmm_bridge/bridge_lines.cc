@@ -122,12 +122,7 @@ void Bridge::copy_line(const CopyLine& ask, Callback<Done> done) {
 
 void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
     if (!ask.hold_s) return part_of(ask.id)->freeze(std::chrono::seconds(0), std::move(done));
-    // Whoever is told that a job is held sees its guests stand still; nothing waits for a hold.
-    part_of(ask.id)->freeze(std::chrono::seconds(*ask.hold_s),
-                            [this, done = std::move(done)](Result<FrozenLine> frozen) {
-                                send_inventory();
-                                done(std::move(frozen));
-                            });
+    part_of(ask.id)->freeze(std::chrono::seconds(*ask.hold_s), after_inventory(std::move(done)));
 }
 
 void Bridge::capture_line(const CaptureLine& ask, Callback<CapturedLine> done) {
@@ -135,7 +130,7 @@ void Bridge::capture_line(const CaptureLine& ask, Callback<CapturedLine> done) {
 }
 
 void Bridge::resume_line(const ResumeLine& ask, Callback<Done> done) {
-    part_of(ask.id)->resume(std::move(done));
+    part_of(ask.id)->resume(after_inventory(std::move(done)));
 }
 
 // ---- abort, commit ----
@@ -143,7 +138,7 @@ void Bridge::resume_line(const ResumeLine& ask, Callback<Done> done) {
 void Bridge::abort_line(const AbortLine& ask, Callback<Done> done) {
     auto part = part_of(ask.id);
     if (!part) return done(Done{});  // never begun, or of a bridge before this: swept later
-    part->abort("the coordinator says so", std::move(done));
+    part->abort("the coordinator says so", after_inventory(std::move(done)));
 }
 
 void Bridge::commit_line(const CommitLine& ask, Callback<Done> done) {
