@@ -176,36 +176,33 @@ vmm_bare_programs() { :; }
 
 # The bridges do not look meanwhile: the guests suspend without their asking.
 vmm_bare_saves() {
-    local i guest host
-    local -a asked
+    local i host
     for host in "${HOSTS[@]}"; do kill_bridge "$host"; done
     for ((i = 0; i < BENCH_ROUNDS; i++)); do
-        asked=()
-        for guest in "${GUESTS[@]}"; do
-            in_host "$(guest_host "$guest")" bare-save "$guest" "$CHECKPOINTS/bare-$guest" >"$LAB/log/bare-$guest.json" &
-            asked+=($!)
-        done
-        wait "${asked[@]}"
-        jq -cs '{pause_ms: map(.pause_ms) | max, bytes: map(.bytes) | add}' "$LAB"/log/bare-*.json
+        bare_at_once bare-save | jq -cs '{pause_ms: map(.pause_ms) | max, bytes: map(.bytes) | add}'
     done
     for host in "${HOSTS[@]}"; do start_bridge "$host"; done
 }
 
 # Of what vmm_bare_saves has left, each guest where it is; nothing of ours runs beside it afterwards.
 vmm_bare_restores() {
-    local i guest host
-    local -a asked
+    local i host
     for host in "${HOSTS[@]}"; do kill_bridge "$host"; done
     for ((i = 0; i < BENCH_RESTORES; i++)); do
-        asked=()
-        for guest in "${GUESTS[@]}"; do
-            host=$(guest_host "$guest")
-            HOST_SH_S=300 in_host "$host" bare-restore "$guest" "$CHECKPOINTS/bare-$guest" >"$LAB/log/bare-$guest.ms" &
-            asked+=($!)
-        done
-        wait "${asked[@]}"
-        sort -n "$LAB"/log/bare-g*.ms | tail -n 1
+        bare_at_once bare-restore | sort -n | tail -n 1
     done
+}
+
+# bare_at_once PROGRAM: for each guest with its file, on its host; prints what they print.
+bare_at_once() {
+    local guest
+    local -a asked=()
+    for guest in "${GUESTS[@]}"; do
+        HOST_SH_S=300 in_host "$(guest_host "$guest")" "$1" "$guest" "$CHECKPOINTS/bare-$guest" >"$LAB/log/bare-$guest.out" &
+        asked+=($!)
+    done
+    wait "${asked[@]}"
+    cat "$LAB"/log/bare-g*.out
 }
 
 # vmm_bare_move FROM TO, without ssh between them. The bridges' record of g1 goes with it.
