@@ -24,6 +24,7 @@ constexpr std::array kStates = {
     LineStateRow{S::switchover, Phase::switchover, &Deadlines::switch_ms},
     LineStateRow{S::note, Phase::switchover, &Deadlines::prepare_ms},
     LineStateRow{S::give, Phase::switchover, &Deadlines::release_ms},
+    LineStateRow{S::wake, Phase::release, &Deadlines::release_ms},
     LineStateRow{S::go_on, Phase::release, &Deadlines::release_ms},
     LineStateRow{S::clear, Phase::commit, &Deadlines::fence_ms},
     LineStateRow{S::strand, Phase::aborted, &Deadlines::release_ms},
@@ -132,12 +133,15 @@ constexpr std::array kTransitions = {
     Row{S::note, E::image_failed, S::undo},
     Row{S::note, E::cancel, S::undo},
 
-    Row{S::give, E::all_given, S::go_on},
+    Row{S::give, E::all_given, S::wake},
     Row{S::give, E::failed, S::strand},
     Row{S::give, E::timeout, S::strand},
     Row{S::give, E::bridge_lost, S::strand},
 
     // It runs there: nothing turns that back any more.
+    Row{S::wake, E::all_released, S::go_on},
+    Row{S::wake, E::failed, S::go_on},
+    Row{S::wake, E::timeout, S::go_on},
     Row{S::go_on, E::all_released, S::clear},
     Row{S::go_on, E::failed, S::clear},
     Row{S::go_on, E::timeout, S::clear},

@@ -26,7 +26,7 @@
 //
 // A move has another middle, and no image:
 //
-//   request ─► precopy ─► drain ─► switchover ─► note ─► give ─► go_on ─► clear ─► done
+//   request ─► precopy ─► drain ─► switchover ─► note ─► give ─► wake ─► go_on ─► clear ─► done
 //                 │ │       │ │       ▲  │         │       │
 //                 │ └───────┼─┴───────┘  │         │       ▼
 //                 │         └───► undo ◄─┴─────────┘    strand ─► aborted
@@ -35,7 +35,8 @@
 // switchover is entered without a silence where the VMM has stopped the guest by itself, as so
 // little was left. give is the point of no return: from the word on that it may run there, it is
 // nobody's here. What becomes of a guest whose new host does not answer to that word (strand) is
-// settled when that is known (moves.h).
+// settled when that is known (moves.h). It is woken before the others: what they send to a guest
+// that is not back on the network is lost, and their transports try again after ever longer times.
 //
 // undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
 // discard  the job runs: bridges drop their part of the line
@@ -70,7 +71,8 @@ enum class LineState {
     switchover,     // of a move: stopped here, the rest goes over
     note,           // the catalog knows that it is given away
     give,           // it may run there
-    go_on,          // masters open the gates
+    wake,           // its own master opens the gates
+    go_on,          // all masters do
     clear,          // what is left of it here goes
     strand,         // whether it runs there is not known; the others go on
     release,        // bridges resume, masters open the gates
@@ -84,8 +86,8 @@ enum class LineState {
     aborted,
 };
 BOOST_DESCRIBE_ENUM(LineState, request, prepare, copy, precopy, drain, freeze, capture, hold_images,
-                    hold_manifest, hold, switchover, note, give, go_on, clear, strand, release,
-                    images, manifest, undo, hold_undo, erase, discard, done, aborted)
+                    hold_manifest, hold, switchover, note, give, wake, go_on, clear, strand,
+                    release, images, manifest, undo, hold_undo, erase, discard, done, aborted)
 
 enum class LineEvent {
     admitted,

@@ -52,6 +52,15 @@ void LineRun::give() {
               [this](const Done&) { moving_.downtime_ms = ms_since(stopping_); });
 }
 
+void LineRun::wake() {
+    when_all_ = LineEvent::all_released;
+    for (const LineMember& m : order_.members) {
+        if (m.node == order_.move->guest && moving_.drained) release_member(m, false);
+    }
+    if (awaited_.empty()) fire(when_all_);
+}
+
+// Its master, too, which may have come back meanwhile.
 void LineRun::go_on() {
     when_all_ = LineEvent::all_released;
     for (const LineMember& m : order_.members) release_member(m, !moving_.drained);
@@ -81,6 +90,7 @@ bool LineRun::moves_over(const std::string& host) const {
             return host == m.to.name;
         case LineState::clear:
             return host == m.from.name;
+        case LineState::wake:
         case LineState::go_on:
             return false;
         default:

@@ -54,6 +54,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
             case LineState::note:
             case LineState::give:
                 return true;  // its release is to come
+            case LineState::wake:
             case LineState::go_on:
             case LineState::release: {
                 if (awaited_.count(key_of(m)) == 0) return true;

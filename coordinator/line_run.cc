@@ -119,6 +119,8 @@ void LineRun::act() {
             return note();
         case LineState::give:
             return give();
+        case LineState::wake:
+            return wake();
         case LineState::go_on:
             return go_on();
         case LineState::clear:

@@ -20,6 +20,7 @@
 //   switchover  ─────────► switch_guest here, await_guest there
 //   note          the catalog, on disk: from here on it is the target's
 //   give        ─────────► resume_guests there
+//   wake        ─────────────────────────────────────► release (its own master)
 //   go_on       ─────────────────────────────────────► release
 //   clear       ─────────► destroy_guests here
 //
@@ -117,6 +118,7 @@ class LineRun : public std::enable_shared_from_this<LineRun> {
     void switch_over();
     void note();
     void give();
+    void wake();
     void go_on();
     void clear();
     void strand();

@@ -279,6 +279,27 @@ TEST_F(CoordinatorMoves, AGuestMovesInTheSilenceOfItsJob) {
     expect_job_goes_on();
 }
 
+TEST_F(CoordinatorMoves, TheOthersGoOnWhenItIsBackOnTheNetworkOrAfterAWhile) {
+    for (const bool lost : {false, true}) {
+        World w;
+        w.ready();
+        w.master("g2").answers = false;
+        std::optional<Result<MoveReport>> outcome;
+        w.coordinator->moves().move("g2", "h4", "test",
+                                    {{}, [&](auto r) { outcome = std::move(r); }});
+        ASSERT_TRUE(w.until([&] { return w.count("g2 release") == 1; }));
+        w.settle();
+        EXPECT_EQ(w.count("g1 release") + w.count("g3 release"), 0);
+        if (lost) w.master("g2").die();
+        ASSERT_TRUE(w.until([&] { return w.count("g1 release") + w.count("g3 release") == 2; }));
+        w.master("g2").answers = true;
+        if (lost) w.master("g2").connect();
+        ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+        EXPECT_EQ((*outcome)->line.phase, Phase::done) << (*outcome)->line.reason;
+        EXPECT_TRUE((*outcome)->drained);
+    }
+}
+
 TEST_F(CoordinatorMoves, AGuestWithoutAJobMovesToo) {
     w.bridge("h1").add("g2", GuestState::absent);
     w.bridge("h2").add("g2", GuestState::running);

@@ -206,6 +206,7 @@ void FakeMaster::connect() {
                         const json::object&) { w.log.push_back(name + " " + type); },
         .request =
             [this](const std::string& type, const json::object& body, Channel::Responder r) {
+                static std::vector<std::shared_ptr<Channel::Responder>> unanswered;
                 auto asker = std::make_shared<Channel::Responder>(std::move(r));
                 w.log.push_back(name + " " + type);
                 if (type == Drain::kType) {
@@ -217,9 +218,10 @@ void FakeMaster::connect() {
                     state.line = drain.line;
                     state.closed = false;
                     tell();
-                    static std::vector<std::shared_ptr<Channel::Responder>> unanswered;
                     if (!silent) return unanswered.push_back(asker);
                     asker->reply(Silent{drain.attempt, {proof_ranks, issued, issued - 1, 1}, 1, 2});
+                } else if (!answers) {
+                    unanswered.push_back(asker);
                 } else {
                     releases.push_back(*from_json<Release>(body, type));
                     state.closed = true;

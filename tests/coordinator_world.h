@@ -101,6 +101,7 @@ struct FakeMaster {
     std::shared_ptr<Channel> channel;
     StepState state;
     bool silent = true;  // falls silent when told to
+    bool answers = true;  // to a release
     std::string refuses;
     std::uint64_t issued = 100;
     std::uint32_t proof_ranks = 6;

@@ -127,6 +127,8 @@ TEST(LineMachine, FailuresGoWhereTheJobIsSafe) {
         {S::give, E::failed, S::strand},
         {S::give, E::timeout, S::strand},
         {S::give, E::bridge_lost, S::strand},
+        {S::wake, E::failed, S::go_on},
+        {S::wake, E::timeout, S::go_on},
         {S::go_on, E::failed, S::clear},
         {S::go_on, E::timeout, S::clear},
         {S::clear, E::failed, S::done},
@@ -215,7 +217,7 @@ TEST(LineMachine, TimeoutsAloneEndEveryLine) {
         ASSERT_NE(line_state_row(from).limit, nullptr) << name_of(from);
         for (int i = 0; i < 4 && !m.over(); ++i) EXPECT_TRUE(m.take(E::timeout));
         // A guest that was given away runs there, whatever else is late.
-        const bool given = from == S::go_on || from == S::clear;
+        const bool given = from == S::wake || from == S::go_on || from == S::clear;
         EXPECT_EQ(m.state(), given ? S::done : S::aborted) << name_of(from);
     }
 }
@@ -261,8 +263,9 @@ TEST(LineMachine, NothingIsCapturedBeforeAllAreStopped) {
 
 // While gates may be shut or guests stopped, every way out passes through undo or the release.
 TEST(LineMachine, AJobThatStandsStillIsAlwaysLetGo) {
-    const std::set<S> still = {S::drain,         S::freeze,     S::capture, S::hold, S::hold_images,
-                               S::hold_manifest, S::switchover, S::note,    S::give, S::release};
+    const std::set<S> still = {S::drain,       S::freeze,        S::capture,    S::hold,
+                               S::hold_images, S::hold_manifest, S::switchover, S::note,
+                               S::give,        S::wake,          S::release};
     const std::set<S> lets_go = {S::undo, S::hold_undo, S::go_on, S::strand};
     for (const auto& row : line_transitions()) {
         if (!still.count(row.from) || still.count(row.to)) continue;
@@ -283,7 +286,8 @@ TEST(LineMachine, AMoveThatSucceedsEndsWithoutAnImage) {
         }
         EXPECT_TRUE(m.take(ahead ? E::went_ahead : E::all_quiet));
         EXPECT_EQ(m.state(), S::switchover);
-        for (E e : {E::all_arrived, E::noted, E::all_given, E::all_released, E::all_cleared}) {
+        for (E e : {E::all_arrived, E::noted, E::all_given, E::all_released, E::all_released,
+                    E::all_cleared}) {
             EXPECT_TRUE(m.take(e)) << name_of(e);
         }
         EXPECT_EQ(m.state(), S::done);
@@ -293,7 +297,7 @@ TEST(LineMachine, AMoveThatSucceedsEndsWithoutAnImage) {
 // Two hosts hold the guest from the switch-over on: after the word for one nothing may wake the
 // other.
 TEST(LineMachine, AGuestThatWasGivenAwayIsNeverTakenBack) {
-    const std::set<S> given = {S::give, S::go_on, S::clear, S::strand};
+    const std::set<S> given = {S::give, S::wake, S::go_on, S::clear, S::strand};
     for (const auto& row : line_transitions()) {
         if (!given.count(row.from)) continue;
         EXPECT_TRUE(given.count(row.to) || row.to == S::done || row.to == S::aborted)
