@@ -303,13 +303,18 @@ bench_migrate() {
 
 # bench_migrate_rows WHAT [JOB]: the job is ready for a silence before each of our moves.
 bench_migrate_rows() {
-    local ours='' bare='' phase i
-    say "bench: $BENCH_MOVES moves of g1, each with one by $VMM_ALONE alone after it ($1)"
-    # In turn, so that what changes with time is in both.
+    local ours='' bare='' phase i whose
+    say "bench: $BENCH_MOVES moves of g1, and as many by $VMM_ALONE alone ($1)"
+    # Each as often to the one host as to the other, and in turn, so that what changes with time is in both.
     for ((i = 0; i < BENCH_MOVES; i++)); do
-        [[ -z ${2:-} ]] || wait_ready "$2"
-        ours+=$(bench_move bench_our_move)
-        bare+=$(bench_move vmm_bare_move)
+        for whose in $(((i % 2) == 0)) $(((i % 2) == 1)); do
+            if ((whose)); then
+                [[ -z ${2:-} ]] || wait_ready "$2"
+                ours+=$(bench_move bench_our_move)
+            else
+                bare+=$(bench_move vmm_bare_move)
+            fi
+        done
     done
     bench_row "migrate: downtime, $1" ms "$VMM_DOWNTIME_GOAL" "$(jq -cs 'map(.longest_ms)' <<<"$ours")" "$(jq -cs 'map(.longest_ms)' <<<"$bare")"
     bench_row "migrate: total, $1" ms null "$(jq -cs 'map(.total_ms)' <<<"$ours")" "$(jq -cs 'map(.total_ms)' <<<"$bare")"
