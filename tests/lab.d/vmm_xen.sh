@@ -195,28 +195,34 @@ vmm_bare_restores() {
 
 # bare_at_once PROGRAM: for each guest with its file, on its host; prints what they print.
 bare_at_once() {
-    local guest
+    local guest pid
     local -a asked=()
+    local -A homes=()
+    for guest in "${GUESTS[@]}"; do homes[$guest]=$(guest_host "$guest"); done
     for guest in "${GUESTS[@]}"; do
-        HOST_SH_S=300 in_host "$(guest_host "$guest")" "$1" "$guest" "$CHECKPOINTS/bare-$guest" >"$LAB/log/bare-$guest.out" &
+        HOST_SH_S=300 in_host "${homes[$guest]}" "$1" "$guest" "$CHECKPOINTS/bare-$guest" >"$LAB/log/bare-$guest.out" &
         asked+=($!)
     done
-    wait "${asked[@]}"
+    for pid in "${asked[@]}"; do wait "$pid" || return; done
     cat "$LAB"/log/bare-g*.out
 }
 
-# vmm_bare_move FROM TO, without ssh between them. The bridges' record of g1 goes with it.
+# vmm_bare_move FROM TO, without ssh between them; over when the receiver is. The bridges' record of g1 goes with it.
 vmm_bare_move() {
-    local began
+    local began ended sender receiver
     kill_bridge "$1" && kill_bridge "$2"
     in_host "$1" mv /run/grl/g1.xen "$LAB/log/"
     in_host "$2" mv "$LAB/log/g1.xen" /run/grl/
-    HOST_SH_S=300 in_host "$2" socat TCP-LISTEN:7600,reuseaddr EXEC:"xl migrate-receive" >"$LAB/log/bare-receive.log" &
+    HOST_SH_S=300 in_host "$2" socat TCP-LISTEN:7600,reuseaddr EXEC:"xl migrate-receive -e" >"$LAB/log/bare-receive.log" &
+    receiver=$!
     wait_for 20 "a receiver on $2" host_listens "$2" 7600
     began=$(now_ms)
-    HOST_SH_S=300 in_host "$1" xl migrate -s '' g1 "socat -t 60 - TCP:$(management_address "$2"):7600" >"$LAB/log/bare-send.log"
-    echo "{\"total_ms\": $(($(now_ms) - began)), \"bytes\": 0}"
-    wait $!
+    HOST_SH_S=300 in_host "$1" xl migrate -s '' g1 "socat -t 1 - TCP:$(management_address "$2"):7600" >"$LAB/log/bare-send.log" &
+    sender=$!
+    wait "$receiver"
+    ended=$(now_ms)
+    wait "$sender" || return
+    echo "{\"total_ms\": $((ended - began)), \"bytes\": 0}"
     start_bridge "$1" && start_bridge "$2"
 }
 
