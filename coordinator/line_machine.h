@@ -35,8 +35,9 @@
 // switchover is entered without a silence where the VMM has stopped the guest by itself, as so
 // little was left. give is the point of no return: from the word on that it may run there, it is
 // nobody's here. What becomes of a guest whose new host does not answer to that word (strand) is
-// settled when that is known (moves.h). It is woken before the others: what they send to a guest
-// that is not back on the network is lost, and their transports try again after ever longer times.
+// settled when that is known (moves.h). The moved guest's master is released before the others
+// (wake): what they send to a guest that is not back on the network is lost, and their transports
+// try again after ever longer times.
 //
 // undo     the job may be silent or stopped: bridges abort (guests run), masters open the gates
 // discard  the job runs: bridges drop their part of the line

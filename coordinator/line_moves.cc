@@ -60,7 +60,7 @@ void LineRun::wake() {
     if (awaited_.empty()) fire(when_all_);
 }
 
-// Its master, too, which may have come back meanwhile.
+// The moved guest's master, too: it may have come back meanwhile.
 void LineRun::go_on() {
     when_all_ = LineEvent::all_released;
     for (const LineMember& m : order_.members) release_member(m, !moving_.drained);
@@ -91,6 +91,7 @@ bool LineRun::moves_over(const std::string& host) const {
         case LineState::clear:
             return host == m.from.name;
         case LineState::wake:
+            return host == m.to.name;
         case LineState::go_on:
             return false;
         default:

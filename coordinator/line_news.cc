@@ -65,6 +65,7 @@ bool LineRun::master_back(const std::shared_ptr<Channel>& channel, const StepSta
                 }
                 return true;
             }
+            case LineState::clear:
             case LineState::images:
             case LineState::manifest:
                 if (!state.closed) release_member(m, false);

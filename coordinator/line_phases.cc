@@ -285,8 +285,8 @@ void LineRun::refused(const std::string& who, const std::shared_ptr<Channel>& ch
     const bool is_member = std::any_of(order_.members.begin(), order_.members.end(),
                                        [&](const LineMember& m) { return key_of(m) == who; });
     const bool gone = !channel->is_open();
-    // The others are not kept waiting for it.
-    if (state == LineState::wake) return fire(LineEvent::failed, who + ": " + error.text());
+    // The others are not kept waiting for it; go_on asks again.
+    if (gone && state == LineState::wake) return fire(when_all_);
     // It comes back when its guest runs on, and is released then.
     if (gone && is_member && (state == LineState::release || state == LineState::go_on)) return;
     if (!gone) return fire(LineEvent::failed, who + ": " + error.text());

@@ -66,8 +66,8 @@ void tune(tcp::socket& socket) {
     const unsigned unanswered = 1000 * (idle + interval * count);  // ms
     setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered,
                sizeof unanswered);
-    // What is sent to a guest that stands still is lost. It must come soon after the guest goes on,
-    // not after twice the last wait.
+    // What is sent to a guest that is not on the network yet is lost: then again soon at first, not
+    // after twice the last wait.
     const int on = 1;
     setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, &on, sizeof on);
 }

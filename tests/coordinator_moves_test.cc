@@ -282,6 +282,10 @@ TEST_F(CoordinatorMoves, AGuestMovesInTheSilenceOfItsJob) {
 TEST_F(CoordinatorMoves, TheOthersGoOnWhenItIsBackOnTheNetworkOrAfterAWhile) {
     for (const bool lost : {false, true}) {
         World w;
+        // One that is lost is known at once.
+        if (lost) w.config.deadlines.release_ms = 60'000;
+        w.stop();
+        w.start();
         w.ready();
         w.master("g2").answers = false;
         std::optional<Result<MoveReport>> outcome;
