@@ -111,7 +111,12 @@ TEST(XenStream, HeadGoesThereAndBack) {
     Result<StreamPair> pair = open_stream_pair();
     ASSERT_TRUE(pair);
     ASSERT_TRUE(write_xen_head(pair->bridge, "{\"name\":\"g1\"}"));
-    ASSERT_EQ(write(pair->bridge.get(), "rest", 4), 4);
+    const std::string begin("LibxlFmt\0\0\0\2\0\0\0\0\1\0\0\0\0\0\0\0", 24);
+    ASSERT_EQ(write(pair->bridge.get(), begin.data(), 16), 16);
+    asio::steady_timer later(io, std::chrono::milliseconds(20));
+    later.async_wait([&](boost::system::error_code) {
+        EXPECT_EQ(write(pair->bridge.get(), begin.data() + 16, 8), 8);
+    });
     auto read_back = wait_for<std::shared_ptr<XenStream>>(io, [&](auto done) {
         read_xen_head(io, std::move(pair->vmm), std::chrono::milliseconds(5000), done);
     });
@@ -119,8 +124,28 @@ TEST(XenStream, HeadGoesThereAndBack) {
     EXPECT_EQ((*read_back)->configuration, "{\"name\":\"g1\"}");
     const int stream = (*read_back)->stream.get();
     EXPECT_EQ(fcntl(stream, F_GETFL) & O_NONBLOCK, 0) << "libxenlight's helper must wait in it";
-    char rest[8] = {};
-    EXPECT_EQ(read(stream, rest, sizeof rest), 4) << "no byte more was taken";
+    char rest[32] = {};
+    EXPECT_EQ(read(stream, rest, sizeof rest), 24) << "no byte more was taken";
+}
+
+// libxenlight does not survive one that ends before its helper runs.
+TEST(XenStream, WhatFollowsTheHeadMustBeLibxenlights) {
+    asio::io_context io;
+    for (const std::string& rest : {std::string(), std::string("LibxlFmt"), std::string(24, 'x')}) {
+        Result<StreamPair> pair = open_stream_pair();
+        ASSERT_TRUE(pair);
+        ASSERT_TRUE(write_xen_head(pair->bridge, "{}"));
+        ASSERT_EQ(write(pair->bridge.get(), rest.data(), rest.size()), std::ssize(rest));
+        if (rest.empty()) pair->bridge.reset();
+        auto none = wait_for<std::shared_ptr<XenStream>>(io, [&](auto done) {
+            read_xen_head(io, std::move(pair->vmm), std::chrono::milliseconds(50), done);
+        });
+        ASSERT_FALSE(none);
+        EXPECT_EQ(none.error().why, rest.empty() ? "it ends after its head"
+                                    : rest.size() < 24
+                                        ? "libxenlight's part of it did not come in time"
+                                        : "what follows its head is not libxenlight's");
+    }
 }
 
 TEST(XenStream, ForeignAndTornHeadsAreRefused) {

@@ -13,6 +13,7 @@ namespace grl::bridge {
 namespace {
 
 constexpr Milliseconds kAbortLimit{15'000};
+constexpr Milliseconds kHelperLimit{1'000};
 
 // ---- what libxenlight asks of an event loop ----
 
@@ -55,8 +56,9 @@ constexpr libxl_osevent_hooks kLoopHooks{fd_register,      fd_modify,      fd_de
 
 // A helper may outlive the bridge: it must not keep the bridge's sockets open, as Asio's are
 // inherited, nor act on the bridge's signals.
-pid_t fork_child(void*) {
+pid_t fork_child(void* forked) {
     const pid_t pid = fork();
+    if (pid > 0) *static_cast<bool*>(forked) = true;
     if (pid != 0) return pid;
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     for (int number : {SIGTERM, SIGINT, SIGCHLD}) signal(number, SIG_DFL);
@@ -149,7 +151,7 @@ Result<void> XenContext::allocate() {
                      [this](void* tag) { libxl_osevent_occurred_timeout(ctx_, tag); }});
     if (!opened) return opened;
     libxl_osevent_register_hooks(ctx_, &kLoopHooks, loop_.get());
-    libxl_childproc_setmode(ctx_, &kChildHooks, nullptr);
+    libxl_childproc_setmode(ctx_, &kChildHooks, &forked_);
     event_hooks_.event_occurs_mask = LIBXL_EVENTMASK_ALL;
     event_hooks_.event_occurs = [](void* user, libxl_event* event) {
         auto* self = static_cast<XenContext*>(user);
@@ -200,12 +202,18 @@ std::shared_ptr<XenAct> XenContext::start(
     act->arm(limit, "it did not end within " + std::to_string(limit.count() / 1000) + " s");
     log_.clear();
     aborting_ = false;
+    forked_ = false;
     const int code = call(&act->how_);
     if (code != 0 && act->self_) {
         act->self_.reset();
         asio::post(io_, [act, code] { act->returned(code); });
     }
     return act;
+}
+
+// What libxenlight does before its helper runs neither waits for anyone nor takes long.
+void XenContext::await_helper(const XenAct& act) {
+    loop_->drive([this, &act] { return forked_ || !act.self_; }, kHelperLimit);
 }
 
 Error XenContext::error(const std::string& what, int code) const {

@@ -71,6 +71,9 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     std::shared_ptr<XenAct> start(std::string what, Milliseconds limit,
                                   const std::function<int(const libxl_asyncop_how* how)>& call,
                                   Callback<Done> done);
+    // After the start of an act that saves or loads: returns when libxenlight's helper runs. Until
+    // then libxenlight 4.17 survives neither an abort nor a stream that breaks.
+    void await_helper(const XenAct& act);
     // What libxenlight's helper asks for is heard again only after go_on(), or an act's abort.
     void hold() {
         if (!aborting_) loop_->hold();
@@ -93,6 +96,7 @@ class XenContext : public std::enable_shared_from_this<XenContext> {
     std::shared_ptr<XenLoop> loop_;
     libxl_ctx* ctx_ = nullptr;
     bool aborting_ = false;
+    bool forked_ = false;  // by the last act
     libxl_event_hooks event_hooks_{};
     std::function<void(const libxl_event&)> handler_;
     asio::signal_set children_;

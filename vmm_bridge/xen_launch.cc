@@ -173,7 +173,7 @@ void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Don
     domain_name_ = definition_.name + kIncoming;
     config->set_name(domain_name_);
     auto load = std::make_shared<Load>(std::move(*config), std::move(stream));
-    act(
+    const auto loading = act(
         "loading", kDomainLoadLimit,
         [this, load](const libxl_asyncop_how* how) {
             return libxl_domain_create_restore(context_->get(), load->config.get(), &domain_,
@@ -191,6 +191,7 @@ void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Don
             set_state(then);
             done(Done{});
         });
+    if (loading) context_->await_helper(*loading);
 }
 
 // ---- adopt ----

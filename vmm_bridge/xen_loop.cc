@@ -47,6 +47,11 @@ void XenLoop::go_on() {
     wait();
 }
 
+void XenLoop::drive(const std::function<bool()>& over, std::chrono::milliseconds limit) {
+    pollfd set{set_.native_handle(), POLLIN, 0};
+    while (!held_ && !over() && poll(&set, 1, static_cast<int>(limit.count())) > 0) dispatch();
+}
+
 // ---- descriptors ----
 
 std::uint64_t XenLoop::watch(int fd, short events, void* tag) {

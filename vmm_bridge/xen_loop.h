@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -41,6 +42,8 @@ class XenLoop : public std::enable_shared_from_this<XenLoop> {
     // Descriptors are not looked at until go_on(); what occurs meanwhile is told then.
     void hold();
     void go_on();
+    // Blocks while things occur, until `over` or nothing has occurred for so long.
+    void drive(const std::function<bool()>& over, std::chrono::milliseconds limit);
 
     // As libxl_osevent_hooks has them. Events are poll's. A registration is known by the number
     // that is given back, 0 if it failed.

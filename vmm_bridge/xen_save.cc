@@ -29,13 +29,14 @@ void XenSave::start(const std::string& act, Fd stream, Milliseconds limit, Callb
         }
     }
     if (!ready) return asio::post(guest_->io(), [end, e = ready.error()] { end(e); });
-    guest_->act(
+    const auto saving = guest_->act(
         act, limit,
         [self, live](const libxl_asyncop_how* how) {
             return libxl_domain_suspend(self->guest_->context().get(), self->guest_->domain(),
                                         self->stream_.get(), live ? LIBXL_SUSPEND_LIVE : 0, how);
         },
         end);
+    if (saving) guest_->context().await_helper(*saving);
 }
 
 }  // namespace grl::bridge

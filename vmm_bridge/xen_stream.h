@@ -35,7 +35,8 @@ struct XenStream {
     std::string configuration;
     Fd stream;  // at libxenlight's first byte; blocking
 };
-// Reads the head and no byte more; `limit` is for the whole of it. On the io_context's thread.
+// Reads the head and no byte more, and waits until libxenlight's first bytes are there and good;
+// `limit` is for the whole of it. On the io_context's thread.
 void read_xen_head(asio::io_context& io, Fd stream, std::chrono::milliseconds limit,
                    Callback<std::shared_ptr<XenStream>> done);
 
