@@ -57,12 +57,18 @@ constexpr libxl_osevent_hooks kLoopHooks{fd_register,      fd_modify,      fd_de
 // A helper may outlive the bridge: it must not keep the bridge's sockets open, as Asio's are
 // inherited, nor act on the bridge's signals.
 pid_t fork_child(void* forked) {
+    // A signal for the child goes through Asio's pipe to the bridge while the handlers are Asio's.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     const pid_t pid = fork();
+    if (pid == 0) {
+        close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+        for (int number : {SIGTERM, SIGINT, SIGCHLD}) signal(number, SIG_DFL);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid > 0) *static_cast<bool*>(forked) = true;
-    if (pid != 0) return pid;
-    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    for (int number : {SIGTERM, SIGINT, SIGCHLD}) signal(number, SIG_DFL);
-    return 0;
+    return pid;
 }
 
 constexpr libxl_childproc_hooks kChildHooks{libxl_sigchld_owner_mainloop, fork_child, nullptr};
