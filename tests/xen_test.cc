@@ -131,20 +131,28 @@ TEST(XenStream, HeadGoesThereAndBack) {
 // libxenlight does not survive one that ends before its helper runs.
 TEST(XenStream, WhatFollowsTheHeadMustBeLibxenlights) {
     asio::io_context io;
-    for (const std::string& rest : {std::string(), std::string("LibxlFmt"), std::string(24, 'x')}) {
+    struct Case {
+        std::string rest;
+        bool ends;
+        std::string why;
+    };
+    const std::string big_endian("LibxlFmt\0\0\0\2\0\0\0\1\1\0\0\0\0\0\0\0", 24);
+    for (const Case& c :
+         {Case{"", true, "it ends after its head"},
+          Case{"LibxlFmt", true, "it ends after its head"},
+          Case{"LibxlFmt", false, "libxenlight's part of it did not come in time"},
+          Case{std::string(24, 'x'), false, "what follows its head is not libxenlight's"},
+          Case{big_endian, false, "what follows its head is not libxenlight's"}}) {
         Result<StreamPair> pair = open_stream_pair();
         ASSERT_TRUE(pair);
         ASSERT_TRUE(write_xen_head(pair->bridge, "{}"));
-        ASSERT_EQ(write(pair->bridge.get(), rest.data(), rest.size()), std::ssize(rest));
-        if (rest.empty()) pair->bridge.reset();
+        ASSERT_EQ(write(pair->bridge.get(), c.rest.data(), c.rest.size()), std::ssize(c.rest));
+        if (c.ends) pair->bridge.reset();
         auto none = wait_for<std::shared_ptr<XenStream>>(io, [&](auto done) {
             read_xen_head(io, std::move(pair->vmm), std::chrono::milliseconds(50), done);
         });
         ASSERT_FALSE(none);
-        EXPECT_EQ(none.error().why, rest.empty() ? "it ends after its head"
-                                    : rest.size() < 24
-                                        ? "libxenlight's part of it did not come in time"
-                                        : "what follows its head is not libxenlight's");
+        EXPECT_EQ(none.error().why, c.why);
     }
 }
 

@@ -157,6 +157,10 @@ void XenGuest::load(Fd stream, GuestState loaded_as, Callback<Done> done) {
     read_xen_head(
         io(), std::move(stream), kHeadLimit,
         [this, self = shared_from_this(), loaded_as, done](Result<std::shared_ptr<XenStream>> r) {
+            // Another guest of this name may have its record here by now.
+            if (state_ == GuestState::absent) {
+                return done(r ? error("loading", "it is destroyed") : r.error());
+            }
             if (!r) return undo_launch(r.error(), done);
             Result<XenConfig> config =
                 XenConfig::of_saved(context_->get(), (*r)->configuration, definition_);
@@ -166,8 +170,7 @@ void XenGuest::load(Fd stream, GuestState loaded_as, Callback<Done> done) {
 }
 
 void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Done> done) {
-    const bool gone = ending_ || state_ == GuestState::absent;  // while the head was on its way
-    Result<void> ready = gone ? error("loading", "it is destroyed") : check_room(*config);
+    Result<void> ready = ending_ ? error("loading", "it is destroyed") : check_room(*config);
     if (ready) ready = record(*config);
     if (!ready) return undo_launch(ready.error(), done);
     domain_name_ = definition_.name + kIncoming;

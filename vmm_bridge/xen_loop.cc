@@ -49,7 +49,11 @@ void XenLoop::go_on() {
 
 void XenLoop::drive(const std::function<bool()>& over, std::chrono::milliseconds limit) {
     pollfd set{set_.native_handle(), POLLIN, 0};
-    while (!held_ && !over() && poll(&set, 1, static_cast<int>(limit.count())) > 0) dispatch();
+    while (!held_ && !over()) {
+        const int ready = poll(&set, 1, static_cast<int>(limit.count()));
+        if (ready == 0 || (ready < 0 && errno != EINTR)) return;
+        if (ready > 0) dispatch();
+    }
 }
 
 // ---- descriptors ----

@@ -57,6 +57,7 @@ void XenMigration::send() {
     });
     auto save = [self](Result<std::int64_t> stopped) {
         if (!stopped) return self->end(stopped.error());
+        if (self->cancelled_) return self->end(fail("sending", "", "cancelled"));
         std::make_shared<XenSave>(self->guest_)
             ->start("sending", std::move(self->stream_), kSendLimit,
                     [self](const Result<Done>& saved) { self->sent(saved); });

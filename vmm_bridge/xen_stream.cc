@@ -1,6 +1,7 @@
 #include "vmm_bridge/xen_stream.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -20,10 +21,8 @@ constexpr std::size_t kMaxConfiguration = 1U << 20;
 constexpr std::size_t kVersionAt = 8;
 constexpr std::size_t kLengthAt = 12;
 constexpr unsigned kByteBits = 8;
-// libxenlight's header (version 2) up to its options, and the first record: its helper's turn.
-constexpr std::string_view kStreamBegin("LibxlFmt\0\0\0\2", 12);
-constexpr std::string_view kFirstRecord("\1\0\0\0\0\0\0\0", 8);
-constexpr std::size_t kPreludeBytes = 24;
+// libxenlight's header (version 2, no options) and the head of the first record: its helper's turn.
+constexpr std::string_view kPrelude("LibxlFmt\0\0\0\2\0\0\0\0\1\0\0\0\0\0\0\0", 24);
 constexpr std::chrono::milliseconds kLookAgain{2};
 
 void put_number(std::string& out, std::uint32_t number) {
@@ -71,10 +70,9 @@ struct HeadReader : std::enable_shared_from_this<HeadReader> {
         asio::async_read(stream, asio::buffer(bytes),
                          [self = shared_from_this(), next = std::move(next)](
                              boost::system::error_code ec, std::size_t) {
-                             if (!ec) return next();
-                             self->end(off(ec == asio::error::operation_aborted
-                                               ? "its head did not come in time"
-                                               : "it ends in its head: " + ec.message()));
+                             if (!ec && !self->late) return next();
+                             self->end(off(self->late ? "its head did not come in time"
+                                                      : "it ends in its head: " + ec.message()));
                          });
     }
     // libxenlight 4.17 calls nothing at all (a null pointer) when its stream fails before its
@@ -83,21 +81,23 @@ struct HeadReader : std::enable_shared_from_this<HeadReader> {
         stream.async_wait(
             asio::posix::stream_descriptor::wait_read,
             [self = shared_from_this()](boost::system::error_code ec) {
-                std::array<char, kPreludeBytes> got{};
                 if (self->late) {
                     return self->end(off("libxenlight's part of it did not come in time"));
                 }
-                const ssize_t n = ec ? -1
-                                     : recv(self->stream.native_handle(), got.data(), got.size(),
-                                            MSG_PEEK | MSG_DONTWAIT);
-                const std::string_view prelude(got.data(), got.size());
-                if (n == static_cast<ssize_t>(got.size())) {
-                    if (prelude.starts_with(kStreamBegin) && prelude.ends_with(kFirstRecord)) {
-                        return self->give();
-                    }
-                    return self->end(off("what follows its head is not libxenlight's"));
+                pollfd peer{self->stream.native_handle(), POLLIN | POLLRDHUP, 0};
+                poll(&peer, 1, 0);
+                const bool broken = ec || (peer.revents & POLLERR) != 0;
+                const bool over = (peer.revents & (POLLRDHUP | POLLHUP)) != 0;
+                std::array<char, kPrelude.size()> got{};
+                const ssize_t n = recv(peer.fd, got.data(), got.size(), MSG_PEEK | MSG_DONTWAIT);
+                const bool whole = n == std::ssize(got);
+                if (broken || n <= 0 || (over && !whole)) {
+                    return self->end(off("it ends after its head"));
                 }
-                if (n <= 0) return self->end(off("it ends after its head"));
+                if (whole && kPrelude == std::string_view(got.data(), got.size())) {
+                    return self->give();
+                }
+                if (whole) return self->end(off("what follows its head is not libxenlight's"));
                 self->again.expires_after(kLookAgain);  // the rest is a write behind
                 self->again.async_wait([self](boost::system::error_code) { self->look(); });
             });
