@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace grl {
 

@@ -1,7 +1,7 @@
 // How an interposer joins its process to the step, whichever communication library it is for.
 #pragma once
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace grl {
 

@@ -2,8 +2,13 @@
 
 #include <pwd.h>
 
-#include "coordinator/check.h"
-#include "grl/log.h"
+#include "coordinator/requests/check.h"
+#include "grl/base/log.h"
+#include "grl/messages/check.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
 
 namespace grl::coordinator {
 

@@ -8,7 +8,7 @@
 
 #include "coordinator/coordinator.h"
 #include "coordinator/version.h"
-#include "grl/log.h"
+#include "grl/base/log.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "grl/attempt.h"
+#include "grl/page/attempt.h"
 #include "pmix_hooks/drain.h"
 #include "pmix_hooks/park.h"
 #include "pmix_hooks/proof.h"

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 #include "pmix_hooks/fence.h"
 
 namespace grl {

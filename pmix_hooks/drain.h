@@ -1,7 +1,7 @@
 // Makes the application's thread quiet for one attempt. For the agent's thread.
 #pragma once
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace grl {
 

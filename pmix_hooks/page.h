@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "grl/line_page.h"
+#include "grl/page/line_page.h"
 
 namespace grl {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "grl/attempt.h"
+#include "grl/page/attempt.h"
 
 namespace grl {
 namespace {

@@ -1,7 +1,7 @@
 // The application threads' side of a shut gate: let through, or finish, park and wait.
 #pragma once
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace grl {
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "grl/line_page.h"
+#include "grl/page/line_page.h"
 #include "pmix_hooks/fence.h"
 
 namespace grl {

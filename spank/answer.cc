@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
 #include "spank/helper.h"
 
 namespace grl {

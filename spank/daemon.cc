@@ -8,7 +8,7 @@
 
 #include <cerrno>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
 
 namespace grl {
 

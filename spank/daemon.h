@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl {
 

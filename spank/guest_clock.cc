@@ -9,9 +9,9 @@
 #include <ctime>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/log.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/log.h"
+#include "grl/base/result.h"
 
 namespace grl {
 namespace {

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "grl/attempt.h"
+#include "grl/page/attempt.h"
 
 namespace grl {
 namespace {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "grl/file.h"
-#include "grl/line_page.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
+#include "grl/page/line_page.h"
 
 namespace grl {
 

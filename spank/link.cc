@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
 
 namespace grl {
 namespace {

@@ -15,7 +15,7 @@
 #include <functional>
 #include <memory>
 
-#include "grl/channel.h"
+#include "grl/wire/channel.h"
 
 namespace grl {
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <ctime>
 
-#include "grl/futex.h"
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
+#include "grl/page/futex.h"
 
 namespace grl {
 namespace {

@@ -19,6 +19,7 @@
 #include <functional>
 #include <optional>
 
+#include "grl/messages/masters.h"
 #include "spank/guest_clock.h"
 #include "spank/line_page_file.h"
 #include "spank/link.h"

@@ -7,7 +7,8 @@
 #include <boost/asio/signal_set.hpp>
 #include <cerrno>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/masters.h"
 #include "spank/answer.h"
 #include "spank/daemon.h"
 #include "spank/helper.h"

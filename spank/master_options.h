@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "grl/handshake.h"
+#include "grl/wire/handshake.h"
 #include "spank/master.h"
 
 namespace grl {

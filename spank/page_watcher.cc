@@ -2,7 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
-#include "grl/futex.h"
+#include "grl/page/futex.h"
 
 namespace grl {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "grl/futex.h"
+#include "grl/page/futex.h"
 
 namespace grl {
 namespace {

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "grl/start_words.h"
+#include "grl/page/start_words.h"
 
 static int64_t now_ns(void) {
     struct timespec now;

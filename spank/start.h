@@ -1,4 +1,4 @@
-/* A task's wait, before its program, for the step's other nodes (grl/start_words.h says why). */
+/* A task's wait, before its program, for the step's other nodes (grl/page/start_words.h says why). */
 #ifndef GRL_SPANK_START_H
 #define GRL_SPANK_START_H
 

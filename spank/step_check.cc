@@ -1,5 +1,8 @@
 #include "spank/step_check.h"
 
+#include "grl/messages/check.h"
+#include "grl/messages/opening.h"
+
 namespace grl {
 
 Result<void> check_step(const MasterOptions& options) {

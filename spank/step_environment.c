@@ -4,8 +4,8 @@
 
 #include "spank/plugin.h"
 
-#define LINE_PAGE_ENV "GRL_LINE_PAGE"         /* grl/line_page.h */
-#define AGENT_LIBRARY_ENV "GRL_AGENT_LIBRARY" /* grl/line_page.h */
+#define LINE_PAGE_ENV "GRL_LINE_PAGE"         /* grl/page/line_page.h */
+#define AGENT_LIBRARY_ENV "GRL_AGENT_LIBRARY" /* grl/page/line_page.h */
 
 /* Also on a node that cannot protect the step: two kinds of fence in one collective never end. */
 void grl_environment_fence(spank_t spank, const struct grl_arguments* arguments,

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
-#include "grl/log.h"
-#include "vmm_bridge/definitions.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
 

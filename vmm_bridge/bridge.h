@@ -13,13 +13,17 @@
 #include <utility>
 #include <vector>
 
-#include "grl/config.h"
-#include "grl/message.h"
+#include "grl/base/config.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/guest_arrival.h"
-#include "vmm_bridge/guest_departure.h"
-#include "vmm_bridge/line_part.h"
-#include "vmm_bridge/line_store.h"
+#include "vmm_bridge/image/line_store.h"
+#include "vmm_bridge/line/part.h"
+#include "vmm_bridge/move/arrival.h"
+#include "vmm_bridge/move/departure.h"
 
 namespace grl::bridge {
 

@@ -1,9 +1,12 @@
 // The verbs about guests: start, destroy, restore, resume.
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/restoration.h"
+#include "vmm_bridge/line/restoration.h"
 
 namespace grl::bridge {
 

@@ -1,9 +1,11 @@
 // The verbs about one line, in the order in which they come.
 #include <algorithm>
 
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/base/worker.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/worker.h"
 
 namespace grl::bridge {
 

@@ -1,8 +1,10 @@
 // The verbs about one guest's move, in the order in which they come.
 #include <algorithm>
 
-#include "grl/log.h"
-#include "grl/manifest.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
 #include "vmm_bridge/bridge.h"
 
 namespace grl::bridge {

@@ -1,6 +1,9 @@
 // The verbs about the lines in the checkpoint directory.
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
+#include "vmm_bridge/base/worker.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/worker.h"
 
 namespace grl::bridge {
 

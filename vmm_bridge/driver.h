@@ -31,10 +31,11 @@
 #include <string>
 #include <vector>
 
-#include "grl/config.h"
-#include "grl/file.h"
-#include "grl/phase.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/config.h"
+#include "grl/base/file.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/phase.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

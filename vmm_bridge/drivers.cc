@@ -3,11 +3,11 @@
 #include <set>
 
 #include "config.h"
-#include "vmm_bridge/adapters.h"
-#include "vmm_bridge/qemu_adapters.h"
-#include "vmm_bridge/qemu_driver.h"
+#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/qemu/adapters.h"
+#include "vmm_bridge/qemu/driver.h"
 #ifdef GRL_WITH_XEN
-#include "vmm_bridge/xen_driver.h"
+#include "vmm_bridge/xen/driver.h"
 #endif
 
 namespace grl::bridge {

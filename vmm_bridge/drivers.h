@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "grl/config.h"
+#include "grl/base/config.h"
 #include "vmm_bridge/driver.h"
 
 namespace grl::bridge {

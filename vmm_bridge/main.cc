@@ -8,13 +8,13 @@
 #include <iostream>
 
 #include "config.h"
-#include "grl/config.h"
-#include "grl/log.h"
-#include "grl/manifest.h"
+#include "grl/base/config.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "vmm_bridge/base/fd_passing.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/fd_passing.h"
-#include "vmm_bridge/network_half.h"
-#include "vmm_bridge/privileged_half.h"
+#include "vmm_bridge/halves/network.h"
+#include "vmm_bridge/halves/privileged.h"
 
 namespace po = boost::program_options;
 

@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
+
 namespace grl::bridge {
 
 namespace {

@@ -1,9 +1,13 @@
-#include "coordinator/hosts.h"
+#include "coordinator/cluster/hosts.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
-#include "grl/manifest.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
 
 namespace grl::coordinator {
 

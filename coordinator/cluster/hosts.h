@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/clock.h"
-#include "grl/config.h"
-#include "grl/handshake.h"
+#include "coordinator/engine/clock.h"
+#include "grl/base/config.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/wire/handshake.h"
 
 namespace grl::coordinator {
 

@@ -1,8 +1,11 @@
-#include "coordinator/masters.h"
+#include "coordinator/cluster/masters.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
 
 namespace grl::coordinator {
 

@@ -10,8 +10,9 @@
 #include <memory>
 #include <string>
 
-#include "coordinator/lines.h"
-#include "coordinator/restores.h"
+#include "coordinator/lines/lines.h"
+#include "coordinator/restore/restores.h"
+#include "grl/messages/masters.h"
 
 namespace grl::coordinator {
 

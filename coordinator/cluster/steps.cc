@@ -1,7 +1,9 @@
-#include "coordinator/steps.h"
+#include "coordinator/cluster/steps.h"
 
 #include <algorithm>
 #include <utility>
+
+#include "grl/messages/masters.h"
 
 namespace grl::coordinator {
 

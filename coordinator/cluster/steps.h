@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/hosts.h"
-#include "grl/channel.h"
+#include "coordinator/cluster/hosts.h"
+#include "grl/messages/masters.h"
+#include "grl/wire/channel.h"
 
 namespace grl::coordinator {
 

@@ -1,10 +1,10 @@
-#include "coordinator/ctl_client.h"
+#include "coordinator/ctl/client.h"
 
 #include <unistd.h>
 
 #include <optional>
 
-#include "coordinator/ctl_units.h"
+#include "coordinator/ctl/units.h"
 
 namespace grl::coordinator {
 

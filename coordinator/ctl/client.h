@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "grl/handshake.h"
+#include "grl/wire/handshake.h"
 
 namespace grl::coordinator {
 

@@ -9,11 +9,16 @@
 #include <optional>
 #include <thread>
 
-#include "coordinator/clock.h"
-#include "coordinator/ctl_client.h"
-#include "coordinator/ctl_progress.h"
-#include "coordinator/ctl_reports.h"
+#include "coordinator/ctl/client.h"
+#include "coordinator/ctl/progress.h"
+#include "coordinator/ctl/reports.h"
+#include "coordinator/engine/clock.h"
 #include "coordinator/version.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/questions.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace {
 

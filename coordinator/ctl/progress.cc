@@ -1,4 +1,4 @@
-#include "coordinator/ctl_progress.h"
+#include "coordinator/ctl/progress.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "coordinator/ctl_table.h"
-#include "coordinator/ctl_units.h"
+#include "coordinator/ctl/table.h"
+#include "coordinator/ctl/units.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

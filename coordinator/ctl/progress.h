@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/message.h"
+#include "grl/messages/reports.h"
+
 
 namespace grl::coordinator {
 

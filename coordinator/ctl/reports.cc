@@ -1,9 +1,14 @@
-#include "coordinator/ctl_reports.h"
+#include "coordinator/ctl/reports.h"
 
 #include <algorithm>
 
-#include "coordinator/ctl_table.h"
-#include "coordinator/ctl_units.h"
+#include "coordinator/ctl/table.h"
+#include "coordinator/ctl/units.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

@@ -3,7 +3,10 @@
 
 #include <string>
 
-#include "grl/manifest.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

@@ -1,4 +1,4 @@
-#include "coordinator/ctl_table.h"
+#include "coordinator/ctl/table.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "coordinator/ctl_units.h"
+#include "coordinator/ctl/units.h"
 
 #include <pwd.h>
 

@@ -1,4 +1,4 @@
-#include "coordinator/program.h"
+#include "coordinator/engine/program.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
 
 namespace grl::coordinator {
 

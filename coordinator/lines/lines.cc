@@ -1,6 +1,12 @@
-#include "coordinator/lines.h"
+#include "coordinator/lines/lines.h"
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/questions.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

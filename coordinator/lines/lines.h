@@ -11,12 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/line_run.h"
-#include "coordinator/slurm_view.h"
-#include "coordinator/steps.h"
-#include "coordinator/store.h"
-#include "coordinator/sweep.h"
-#include "coordinator/watcher.h"
+#include "coordinator/cluster/steps.h"
+#include "coordinator/engine/watcher.h"
+#include "coordinator/lines/run.h"
+#include "coordinator/slurm/view.h"
+#include "coordinator/store/store.h"
+#include "coordinator/store/sweep.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/questions.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

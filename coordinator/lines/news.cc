@@ -1,6 +1,9 @@
 // What a line's run hears from the rest of the coordinator.
-#include "coordinator/line_run.h"
-#include "coordinator/line_words.h"
+#include "coordinator/lines/run.h"
+#include "coordinator/lines/words.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -1,9 +1,15 @@
 // What a line's run does in each state, in the order of the states.
 #include <algorithm>
 
-#include "coordinator/line_run.h"
-#include "coordinator/line_words.h"
-#include "grl/log.h"
+#include "coordinator/lines/run.h"
+#include "coordinator/lines/words.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

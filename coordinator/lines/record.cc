@@ -1,8 +1,12 @@
-#include "coordinator/line_record.h"
+#include "coordinator/lines/record.h"
 
 #include <algorithm>
 
 #include "coordinator/version.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

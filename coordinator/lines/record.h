@@ -8,9 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/clock.h"
-#include "grl/channel.h"
-#include "grl/manifest.h"
+#include "coordinator/engine/clock.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
+#include "grl/wire/channel.h"
 
 namespace grl::coordinator {
 

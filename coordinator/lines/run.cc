@@ -1,8 +1,10 @@
-#include "coordinator/line_run.h"
+#include "coordinator/lines/run.h"
 
 #include <algorithm>
 
-#include "coordinator/line_words.h"
+#include "coordinator/lines/words.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

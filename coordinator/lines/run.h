@@ -35,9 +35,13 @@
 #include <set>
 #include <string>
 
-#include "coordinator/line_machine.h"
-#include "coordinator/line_record.h"
-#include "coordinator/line_words.h"
+#include "coordinator/lines/record.h"
+#include "coordinator/lines/table.h"
+#include "coordinator/lines/words.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -1,4 +1,4 @@
-#include "coordinator/line_machine.h"
+#include "coordinator/lines/table.h"
 
 #include <array>
 

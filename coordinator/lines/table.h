@@ -52,9 +52,9 @@
 #include <span>
 #include <string>
 
-#include "coordinator/state_table.h"
-#include "grl/config.h"
-#include "grl/phase.h"
+#include "coordinator/engine/state_table.h"
+#include "grl/base/config.h"
+#include "grl/messages/phase.h"
 
 namespace grl::coordinator {
 

@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "coordinator/line_record.h"
+#include "coordinator/lines/record.h"
+#include "grl/messages/lines.h"
 
 namespace grl::coordinator {
 

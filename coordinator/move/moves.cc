@@ -1,10 +1,13 @@
-#include "coordinator/moves.h"
+#include "coordinator/move/moves.h"
 
 #include <algorithm>
 
-#include "coordinator/placement.h"
-#include "grl/credential.h"
-#include "grl/log.h"
+#include "coordinator/restore/placement.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
+#include "grl/wire/credential.h"
 
 namespace grl::coordinator {
 

@@ -26,7 +26,9 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/lines.h"
+#include "coordinator/lines/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -1,7 +1,11 @@
 // The states of a line that belong to a move, in their order.
-#include "coordinator/line_run.h"
-#include "coordinator/line_words.h"
-#include "grl/log.h"
+#include "coordinator/lines/run.h"
+#include "coordinator/lines/words.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -1,6 +1,9 @@
-#include "coordinator/check.h"
+#include "coordinator/requests/check.h"
 
 #include <set>
+
+#include "grl/messages/check.h"
+#include "grl/messages/opening.h"
 
 namespace grl::coordinator {
 

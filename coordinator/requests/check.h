@@ -3,8 +3,10 @@
 
 #include <functional>
 
-#include "coordinator/lines.h"
-#include "grl/handshake.h"
+#include "coordinator/lines/lines.h"
+#include "grl/messages/check.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/handshake.h"
 
 namespace grl::coordinator {
 

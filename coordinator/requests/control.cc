@@ -1,7 +1,13 @@
-#include "coordinator/control.h"
+#include "coordinator/requests/control.h"
 
-#include "coordinator/status.h"
-#include "grl/log.h"
+#include "coordinator/requests/status.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/questions.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

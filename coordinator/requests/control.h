@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/moves.h"
-#include "coordinator/restores.h"
+#include "coordinator/move/moves.h"
+#include "coordinator/restore/restores.h"
+#include "grl/messages/lines.h"
 
 namespace grl::coordinator {
 

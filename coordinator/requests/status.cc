@@ -1,8 +1,10 @@
-#include "coordinator/status.h"
+#include "coordinator/requests/status.h"
 
 #include <algorithm>
 
 #include "coordinator/version.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -3,7 +3,8 @@
 
 #include <map>
 
-#include "coordinator/restores.h"
+#include "coordinator/restore/restores.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

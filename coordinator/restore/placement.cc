@@ -1,6 +1,8 @@
-#include "coordinator/placement.h"
+#include "coordinator/restore/placement.h"
 
 #include <algorithm>
+
+#include "grl/messages/guests.h"
 
 namespace grl::coordinator {
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/message.h"
-#include "grl/result.h"
+#include "grl/base/result.h"
+#include "grl/messages/guests.h"
 
 namespace grl::coordinator {
 

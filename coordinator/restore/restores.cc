@@ -1,4 +1,6 @@
-#include "coordinator/restores.h"
+#include "coordinator/restore/restores.h"
+
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -6,8 +6,9 @@
 #include <optional>
 #include <vector>
 
-#include "coordinator/restore_run.h"
-#include "coordinator/watcher.h"
+#include "coordinator/engine/watcher.h"
+#include "coordinator/restore/run.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

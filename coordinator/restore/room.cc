@@ -1,7 +1,8 @@
 // Where a job's guests were, what they need, and what room there is.
 #include <algorithm>
 
-#include "coordinator/restore_run.h"
+#include "coordinator/restore/run.h"
+#include "grl/messages/guests.h"
 
 namespace grl::coordinator {
 

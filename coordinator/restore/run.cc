@@ -1,8 +1,9 @@
-#include "coordinator/restore_run.h"
+#include "coordinator/restore/run.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

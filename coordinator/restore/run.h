@@ -10,9 +10,11 @@
 #include <set>
 #include <string>
 
-#include "coordinator/lines.h"
-#include "coordinator/placement.h"
-#include "coordinator/restore_machine.h"
+#include "coordinator/lines/lines.h"
+#include "coordinator/restore/placement.h"
+#include "coordinator/restore/table.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

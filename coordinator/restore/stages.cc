@@ -1,9 +1,14 @@
 // What a restore does in each stage, in the order of the stages.
 #include <algorithm>
 
-#include "coordinator/program.h"
-#include "coordinator/restore_run.h"
-#include "grl/log.h"
+#include "coordinator/engine/program.h"
+#include "coordinator/restore/run.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

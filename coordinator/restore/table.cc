@@ -1,8 +1,8 @@
-#include "coordinator/restore_machine.h"
+#include "coordinator/restore/table.h"
 
 #include <array>
 
-#include "grl/json.h"
+#include "grl/base/json.h"
 
 namespace grl::coordinator {
 

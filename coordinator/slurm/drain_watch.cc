@@ -1,9 +1,11 @@
-#include "coordinator/drain_watch.h"
+#include "coordinator/slurm/drain_watch.h"
 
 #include <optional>
 #include <sstream>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

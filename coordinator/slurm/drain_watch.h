@@ -16,7 +16,7 @@
 #include <set>
 #include <string>
 
-#include "coordinator/moves.h"
+#include "coordinator/move/moves.h"
 
 namespace grl::coordinator {
 

@@ -1,4 +1,4 @@
-#include "coordinator/slurm_view.h"
+#include "coordinator/slurm/view.h"
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "coordinator/worker.h"
+#include "coordinator/engine/worker.h"
 
 namespace grl::coordinator {
 

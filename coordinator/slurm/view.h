@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl::coordinator {
 

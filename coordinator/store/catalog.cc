@@ -1,12 +1,14 @@
-#include "coordinator/catalog.h"
+#include "coordinator/store/catalog.h"
 
 #include <cstdio>
 #include <ctime>
 #include <set>
 
-#include "coordinator/clock.h"
-#include "grl/file.h"
-#include "grl/log.h"
+#include "coordinator/engine/clock.h"
+#include "grl/base/file.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

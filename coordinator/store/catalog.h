@@ -13,8 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/sqlite.h"
-#include "grl/manifest.h"
+#include "coordinator/store/sqlite.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

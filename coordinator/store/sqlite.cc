@@ -1,4 +1,4 @@
-#include "coordinator/sqlite.h"
+#include "coordinator/store/sqlite.h"
 
 namespace grl::coordinator {
 

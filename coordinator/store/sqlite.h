@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl::coordinator {
 

@@ -6,9 +6,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "coordinator/catalog.h"
-#include "coordinator/worker.h"
-#include "grl/log.h"
+#include "coordinator/engine/worker.h"
+#include "coordinator/store/catalog.h"
+#include "grl/base/log.h"
 
 namespace grl::coordinator {
 

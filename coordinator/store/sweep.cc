@@ -1,8 +1,11 @@
-#include "coordinator/sweep.h"
+#include "coordinator/store/sweep.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

@@ -7,8 +7,9 @@
 #include <functional>
 #include <vector>
 
-#include "coordinator/hosts.h"
-#include "coordinator/store.h"
+#include "coordinator/cluster/hosts.h"
+#include "coordinator/store/store.h"
+#include "grl/messages/lines.h"
 
 namespace grl::coordinator {
 

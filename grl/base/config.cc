@@ -1,4 +1,4 @@
-#include "grl/config.h"
+#include "grl/base/config.h"
 
 // The library that Debian builds has the throwing variant only; the header has both.
 #undef TOML_HEADER_ONLY
@@ -9,9 +9,9 @@
 
 #include <sstream>
 
-#include "grl/file.h"
-#include "grl/manifest.h"
-#include "grl/phase.h"
+#include "grl/base/file.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/phase.h"
 
 namespace grl {
 

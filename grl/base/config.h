@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "grl/json.h"
+#include "grl/base/json.h"
 
 namespace grl {
 

@@ -1,4 +1,4 @@
-#include "grl/file.h"
+#include "grl/base/file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

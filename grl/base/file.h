@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl {
 

@@ -20,7 +20,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl {
 

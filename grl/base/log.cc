@@ -1,4 +1,4 @@
-#include "grl/log.h"
+#include "grl/base/log.h"
 
 #include <unistd.h>
 

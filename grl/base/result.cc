@@ -1,4 +1,4 @@
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 #include <cstring>
 #include <stdexcept>

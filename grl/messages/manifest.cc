@@ -1,10 +1,11 @@
-#include "grl/manifest.h"
+#include "grl/messages/manifest.h"
 
 #include <algorithm>
 #include <cctype>
 #include <set>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
+#include "grl/messages/lines.h"
 
 namespace grl {
 

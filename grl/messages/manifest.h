@@ -10,7 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "grl/message.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
+
 
 namespace grl {
 

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "grl/futex.h"
-#include "grl/line_page.h"
+#include "grl/page/futex.h"
+#include "grl/page/line_page.h"
 
 namespace grl {
 

@@ -23,8 +23,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "grl/futex.h"
-#include "grl/line_page.h"
+#include "grl/page/futex.h"
+#include "grl/page/line_page.h"
 
 namespace grl {
 

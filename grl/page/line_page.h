@@ -13,7 +13,7 @@
 //
 // One *attempt* is one request to fall silent; attempts of a step count from 1 on all its nodes
 // alike. Every agent takes part in exactly one PMIx fence per attempt, in order, also in attempts
-// that were aborted before it looked: so the fences of all ranks stay matched. grl/attempt.h opens
+// that were aborted before it looked: so the fences of all ranks stay matched. grl/page/attempt.h opens
 // and closes attempts. The master opens one only while every slot of the step is `running`. It
 // bumps `beat` all the time; an agent or a parked thread that has waited 30 s without seeing it
 // move takes the master for dead and closes the open attempt as aborted (MasterWatch), since parked
@@ -25,7 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "grl/start_words.h"
+#include "grl/page/start_words.h"
 
 namespace grl {
 
@@ -105,7 +105,7 @@ struct LinePage {
     std::uint32_t version;
     std::uint32_t slots;  // ranks of this node; slot index is SLURM_LOCALID
     std::uint32_t step_ranks;
-    std::atomic<std::uint32_t> forked;  // grl/start_words.h: by a task, before its program
+    std::atomic<std::uint32_t> forked;  // grl/page/start_words.h: by a task, before its program
     std::atomic<std::uint32_t> go;      // by the master
 
     alignas(64) std::atomic<std::uint32_t> shut;  // the gate's fast path reads only this line

@@ -1,4 +1,4 @@
-#include "grl/channel.h"
+#include "grl/wire/channel.h"
 
 #include <arpa/inet.h>
 

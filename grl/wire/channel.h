@@ -15,10 +15,9 @@
 #include <memory>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/frame.h"
-#include "grl/json.h"
-#include "grl/message.h"
+#include "grl/base/file.h"
+#include "grl/base/json.h"
+#include "grl/wire/frame.h"
 
 namespace grl {
 

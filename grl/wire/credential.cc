@@ -1,4 +1,4 @@
-#include "grl/credential.h"
+#include "grl/wire/credential.h"
 
 #include <arpa/inet.h>
 #include <munge.h>

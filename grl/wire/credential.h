@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl {
 

@@ -1,4 +1,4 @@
-#include "grl/frame.h"
+#include "grl/wire/frame.h"
 
 #include <cstdint>
 

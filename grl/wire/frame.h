@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl {
 

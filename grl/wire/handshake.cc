@@ -4,7 +4,7 @@
 //   |--- hello {nonce C, cred(S, C, role)} -> |  checks uid, origin, both nonces
 //   | <-- welcome {cred(C, S)} -------------- |
 //   |  checks uid of the server              |
-#include "grl/handshake.h"
+#include "grl/wire/handshake.h"
 
 #include <netinet/tcp.h>
 
@@ -14,9 +14,10 @@
 #include <boost/asio/write.hpp>
 #include <charconv>
 
-#include "grl/credential.h"
-#include "grl/log.h"
-#include "grl/manifest.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/credential.h"
 
 namespace grl {
 

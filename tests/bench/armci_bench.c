@@ -6,7 +6,7 @@
 #include <armci.h>
 #include <mpi.h>
 
-#include "tests/paired.h"
+#include "tests/bench/paired.h"
 
 extern int PARMCI_Put(void*, void*, int, int);
 extern int PARMCI_Get(void*, void*, int, int);

@@ -11,11 +11,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <iostream>
 
-#include "grl/config.h"
-#include "vmm_bridge/process.h"
-#include "vmm_bridge/qemu_command.h"
-#include "vmm_bridge/qmp.h"
-#include "vmm_bridge/tap.h"
+#include "grl/base/config.h"
+#include "grl/messages/masters.h"
+#include "vmm_bridge/host/process.h"
+#include "vmm_bridge/host/tap.h"
+#include "vmm_bridge/qemu/command.h"
+#include "vmm_bridge/qemu/qmp.h"
 
 namespace grl::bridge {
 namespace {

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "vmm_bridge/qmp.h"
+#include "vmm_bridge/qemu/qmp.h"
 
 namespace grl::bridge {
 namespace {

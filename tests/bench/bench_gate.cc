@@ -1,7 +1,7 @@
 // The gate's fast path against the same call without it. Goal: at most 5 ns a call more.
 #include <benchmark/benchmark.h>
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <cstring>
 #include <string>
 
-#include "grl/futex.h"
+#include "grl/page/futex.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 // the preload and straight to the MPI library, in pairs. Rank 0 calls, the last rank is the target.
 // JSON objects as armci_bench's.
 //   mpi_bench [SAMPLES]
-#include "tests/paired.h"
+#include "tests/bench/paired.h"
 
 #include <dlfcn.h>
 #include <mpi.h>

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "armci_patch/library.h"
-#include "grl/futex.h"
-#include "grl/line_page.h"
+#include "grl/page/futex.h"
+#include "grl/page/line_page.h"
 
 namespace {
 

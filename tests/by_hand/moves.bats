@@ -1,11 +1,11 @@
 # What dies in a move, and when: one copy of the guest or none runs afterwards, the job goes on, and nothing is left behind.
 # The phases are held open with the real parts: a slow stream keeps the first pass going, a stopped rank of another guest
 # the drain, the target's stopped QEMU the switch-over. Prints a table of what was seen. By hand, as it takes ten minutes:
-#   sudo timeout 1800 bats tests/hand_moves.bats
+#   sudo timeout 1800 bats tests/by_hand/moves.bats
 # shellcheck shell=bash disable=SC2154,SC2016
 
 export GRL_LAB_MOVE_LIMIT_MIB_S=20
-load lab.d/bats
+load ../lab.d/bats
 
 GUEST=g2
 OTHER=g3

@@ -2,11 +2,11 @@
 # the job goes on to its right result, or fails as it does without GRL. The phases are held open with the real parts: a
 # stopped rank of another node keeps a drain open, a stopped coordinator the silence, another node's stopped master the
 # release. Prints a table of what was seen. By hand, as it takes a quarter of an hour:
-#   sudo timeout 2400 bats tests/hand_signals.bats
+#   sudo timeout 2400 bats tests/by_hand/signals.bats
 # shellcheck shell=bash disable=SC2154,SC2016
 
 export GRL_LAB_NODES=native
-load lab.d/bats
+load ../lab.d/bats
 
 # The victim's node runs no batch script; the other one's processes hold phases open.
 VICTIM=g2
@@ -62,7 +62,7 @@ hit() {
     send "$1" "$VICTIM" "$2"
 }
 
-# page_word BYTE: a word of the line page on the victim's node, as grl/line_page.h has them.
+# page_word BYTE: a word of the line page on the victim's node, as grl/page/line_page.h has them.
 page_word() { guest_sh "$VICTIM" "od -An -tu4 -j $1 -N 4 /run/grl/page-$VICTIM-$JOB.0" | tr -d ' \n'; }
 attempt() { page_word 68; }
 closed() { page_word 72; }

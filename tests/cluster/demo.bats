@@ -1,7 +1,7 @@
 # The README's main command does what the README says.
 # shellcheck shell=bash disable=SC2154
 
-load lab.d/bats
+load ../lab.d/bats
 
 @test "a job survives the death of a host with the same result" {
     run "$SOURCE/tests/lab" demo

@@ -1,7 +1,7 @@
 # A job whose rank never drains loses the line and nothing else; one that was not built for GRL is drained and restored as well.
 # shellcheck shell=bash disable=SC2154
 
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() { lab_if_needed; }
 

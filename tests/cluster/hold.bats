@@ -1,7 +1,7 @@
 # A job that is held stands still until it is let go, and ends with its right result.
 # shellcheck shell=bash disable=SC2154
 
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() {
     lab_if_needed

@@ -1,7 +1,7 @@
 # Lines that cannot be taken leave the job running to its right result and the earlier line good.
 # shellcheck shell=bash disable=SC2154
 
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() {
     lab_for_file

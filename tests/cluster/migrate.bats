@@ -1,7 +1,7 @@
 # Guests go from host to host while their job runs, and it ends with its right result.
 # shellcheck shell=bash disable=SC2154
 
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() {
     lab_if_needed

@@ -2,12 +2,12 @@
 # shellcheck shell=bash disable=SC2154
 
 export GRL_LAB_NODES=native
-load lab.d/bats
+load ../lab.d/bats
 
 torture_of() { run "$SOURCE/tests/lab" torture "$@" </dev/null; echo "$output"; }
 
 @test "a program does the same with rehearsals as without" {
-    torture_of -N 2 -- "$BUILD/tests/mpi_mix" --iterations 20 --pause-us 50000
+    torture_of -N 2 -- "$BUILD/tests/programs/mpi_mix" --iterations 20 --pause-us 50000
     ((status == 0))
     [[ $output == *" 0/0 yes "*"  same"* ]]
     (($(jq -s 'map(select(.phase == "done")) | length' "$LAB/torture/001/run1/rehearsals.json") > 3))

@@ -1,7 +1,7 @@
 # What only Xen has: its refusals, its save helper that dies, its domains left behind. Run by `tests/lab --vmm xen check`.
 # shellcheck shell=bash disable=SC2154,SC2030,SC2031,SC2016
 
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() {
     lab_if_needed
@@ -52,7 +52,7 @@ runs_on() { grl status | jq -e ".hosts[] | select(.host == \"$2\") | .guests[] |
 
 # reach ROLE [COUNT]: as ROLE, so many of the six ways to the hypervisor are open; none by default.
 reach() {
-    run in_host h1 "$BUILD/tests/xen_reach" "$1"
+    run in_host h1 "$BUILD/tests/programs/xen_reach" "$1"
     echo "$output"
     ((status == 0 && ${#lines[@]} == 6))
     (($(grep -c ": reached\$" <<<"$output") == ${2:-0}))
@@ -60,7 +60,7 @@ reach() {
 
 # bats test_tags=brief
 @test "the processes of a bridge that have no rights cannot reach the hypervisor" {
-    build_step "$LAB/build.log" make -C "$BUILD" tests/xen_reach
+    build_step "$LAB/build.log" make -C "$BUILD" tests/programs/xen_reach
     reach "" 6
     reach network
     reach keeper

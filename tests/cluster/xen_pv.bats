@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 
 export GRL_LAB_XEN_TYPE=pv
-load lab.d/bats
+load ../lab.d/bats
 
 setup_file() { lab_if_needed; }
 

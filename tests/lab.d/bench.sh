@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # natives.sh and torture_run.sh read what is set here
 # Measurements in the lab, each beside its baseline in the same run: medians, the spread from the 10th to the 90th
-# percentile, the ratio to the baseline, and whether the goal of docs/performance.md is met.
+# percentile, the ratio to the baseline, and whether the goal of docs/evidence/performance.md is met.
 
 BENCH_JSON=
 BENCH_ROUNDS=${GRL_LAB_BENCH_ROUNDS:-20}
@@ -62,8 +62,8 @@ bench_print() {
 bench_gate() {
     local report=$LAB/log/bench-gate.json
     mkdir -p "$LAB/log"
-    build_step "$LAB/build.log" make -C "$BUILD" tests/bench_gate
-    "$BUILD/tests/bench_gate" --benchmark_repetitions=11 --benchmark_min_time=0.1 --benchmark_format=json >"$report" 2>/dev/null
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bench/bench_gate
+    "$BUILD/tests/bench/bench_gate" --benchmark_repetitions=11 --benchmark_min_time=0.1 --benchmark_format=json >"$report" 2>/dev/null
     bench_row "gate: one call" ns null "$(bench_gate_times one_sided "$report")" "$(bench_gate_times empty "$report")"
 }
 
@@ -286,7 +286,7 @@ bench_migrate() {
     local load mib
     ENCRYPT_MOVES=false # as the VMM alone
     vmm_bare_programs
-    build_step "$LAB/build.log" make -C "$BUILD" tests/heartbeat
+    build_step "$LAB/build.log" make -C "$BUILD" tests/bench/heartbeat
     for mib in "${BENCH_GUESTS_MIB[@]}"; do
         GUEST_MIB=$mib
         bench_up_guests
@@ -358,7 +358,7 @@ bench_move() {
         sleep 1
         "$1" "$from" "$to" | jq -c . >"$LAB/log/move.json"
         sleep 1
-    } | in_ctl "$BUILD/tests/heartbeat" "$(cluster_address g1)" 600 "$VMM_BEAT_MS" >"$beats"
+    } | in_ctl "$BUILD/tests/bench/heartbeat" "$(cluster_address g1)" 600 "$VMM_BEAT_MS" >"$beats"
     jq -cse 'add | select(.total_ms)' "$LAB/log/move.json" "$beats" # fails if it was none
 }
 

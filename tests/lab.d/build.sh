@@ -43,7 +43,7 @@ build_configure() {
 
 # Names, relative to the build directory, of the programs that guests carry in /opt/grl.
 guest_programs() {
-    local list=$SOURCE/tests/guest_programs
+    local list=$SOURCE/tests/lab.d/guest_programs
     [[ ! -f $list ]] || sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list"
 }
 

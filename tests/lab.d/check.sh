@@ -102,7 +102,7 @@ check_static() {
 check_shell() {
     (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* tests/lab.d/dom0/{bare-restore,bare-save,block,dom0-start,vif-bridge} \
         tests/model/check tests/tidy) &&
-        (cd "$SOURCE" && shellcheck -x tests/*.bats armci_patch/archive armci_patch/grl-config.in)
+        (cd "$SOURCE" && shellcheck -x tests/cluster/*.bats tests/by_hand/*.bats armci_patch/archive armci_patch/grl-config.in)
 }
 
 # Each setting of the model is a test.
@@ -131,7 +131,7 @@ check_lab() {
 # The part of the Xen lab's tests that is quick: a lab of its own. All of them: `tests/lab --vmm xen check`.
 check_xen() {
     export GRL_LAB_VMM=xen
-    check_bats "$SOURCE/tests/lab_xen.bats" --filter-tags brief
+    check_bats "$SOURCE/tests/cluster/xen.bats" --filter-tags brief
     "$SOURCE/tests/lab" down
     export GRL_LAB_VMM=$VMM
 }

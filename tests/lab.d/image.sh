@@ -75,7 +75,7 @@ image_program_files() {
     while read -r name; do
         path=$BUILD/$name
         [[ ! -x ${path%/*}/.libs/${path##*/} ]] || path=${path%/*}/.libs/${path##*/}
-        [[ -x $path ]] || die "image: $name is in tests/guest_programs but was not built"
+        [[ -x $path ]] || die "image: $name is in tests/lab.d/guest_programs but was not built"
         echo "$path"
     done < <(guest_programs)
 }

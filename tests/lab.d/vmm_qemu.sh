@@ -24,7 +24,7 @@ VMM_BENCH_GUESTS_MIB="256 1024"
 VMM_CHECKS="unit static model distcheck lab xen"
 
 # The bats files that run here.
-vmm_tests() { (cd "$SOURCE/tests" && printf '%s\n' lab_*.bats | grep -v '^lab_xen'); }
+vmm_tests() { (cd "$SOURCE/tests" && printf '%s\n' cluster/*.bats | grep -v "^cluster/xen"); }
 
 # The rest of the coordinator's configuration.
 vmm_coordinator() { :; }
@@ -97,7 +97,7 @@ kill_guest() {
 
 # ---- what it does without us, for bench.sh ----
 
-vmm_bare_programs() { build_step "$LAB/build.log" make -C "$BUILD" tests/bare_save tests/bare_migrate; }
+vmm_bare_programs() { build_step "$LAB/build.log" make -C "$BUILD" tests/bench/bare_save tests/bench/bare_migrate; }
 
 # A monitor serves one client, so the bridges give theirs up meanwhile; the guests do not notice.
 vmm_bare_saves() {
@@ -109,14 +109,14 @@ vmm_bare_saves() {
         monitors+=("$LAB/$host/run/$guest.qmp")
     done
     for host in "${homes[@]}"; do kill_bridge "$host"; done
-    in_host h1 "$BUILD/tests/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
+    in_host h1 "$BUILD/tests/bench/bare_save" "$BENCH_ROUNDS" "$CHECKPOINTS" "${monitors[@]}"
     for host in "${homes[@]}"; do start_bridge "$host"; done
 }
 
 # vmm_bare_move FROM TO
 vmm_bare_move() {
     kill_bridge "$1" && kill_bridge "$2"
-    in_host "$2" "$BUILD/tests/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
+    in_host "$2" "$BUILD/tests/bench/bare_migrate" g1 "$LAB/$1/run" "$LAB/$2/run"
     start_bridge "$1" && start_bridge "$2"
 }
 
@@ -127,7 +127,7 @@ vmm_bare_evacuation() {
     for host in "${HOSTS[@]}"; do kill_bridge "$host"; done
     began=$(now_ms)
     for guest in "${GUESTS[@]}"; do
-        in_host "h${guest#g}" "$BUILD/tests/bare_migrate" "$guest" "$LAB/$1/run" "$LAB/h${guest#g}/run" >/dev/null &
+        in_host "h${guest#g}" "$BUILD/tests/bench/bare_migrate" "$guest" "$LAB/$1/run" "$LAB/h${guest#g}/run" >/dev/null &
         asked+=($!)
     done
     wait "${asked[@]}"

@@ -31,7 +31,7 @@ VMM_BENCH_GUESTS_MIB=$VMM_GUEST_MIB
 VMM_CHECKS="lab"
 
 # The bats files that run here.
-vmm_tests() { printf '%s\n' lab_demo.bats lab_lines.bats lab_migrate.bats lab_xen.bats lab_xen_pv.bats lab_adapters.bats; }
+vmm_tests() { printf 'cluster/%s.bats\n' demo lines migrate xen xen_pv adapters; }
 
 XEN_DOM0_MIB=${GRL_LAB_XEN_DOM0_MIB:-768}
 XEN_HOST_MIB=$((XEN_DOM0_MIB + 896))

@@ -1,9 +1,9 @@
 /* The protocol of a line between the application's threads, the agents and the masters of one step on two nodes, for
  * SPIN. tests/model/check builds and searches it; docs/drain.md tells what it shows.
  *
- *   rank.pml     App: the application's thread (grl/gate.h, pmix_hooks/park.cc, armci_patch/)
+ *   rank.pml     App: the application's thread (grl/page/gate.h, pmix_hooks/park.cc, armci_patch/)
  *                Agent: pmix_hooks/agent.cc, pmix_hooks/drain.cc, pmix_hooks/proof.cc
- *   master.pml   Master: spank/master.cc, grl/attempt.h; Watch: MasterWatch of grl/attempt.h
+ *   master.pml   Master: spank/master.cc, grl/page/attempt.h; Watch: MasterWatch of grl/page/attempt.h
  *                Coordinator: as much of it as sends orders
  *
  * Time is no part of it: a grace, a deadline or a failsafe may be over at any moment. No process goes round without

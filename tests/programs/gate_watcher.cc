@@ -2,7 +2,7 @@
 // on standard error, but nobody parks.
 #include <cstdio>
 
-#include "grl/gate.h"
+#include "grl/page/gate.h"
 
 namespace {
 

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "grl/attempt.h"
+#include "grl/page/attempt.h"
 
 namespace {
 

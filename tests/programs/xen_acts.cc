@@ -20,11 +20,12 @@
 #include <optional>
 #include <thread>
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/base/stream.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/stream.h"
-#include "vmm_bridge/stream_pump.h"
+#include "vmm_bridge/move/stream_pump.h"
 
 namespace {
 

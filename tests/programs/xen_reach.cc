@@ -12,10 +12,10 @@
 #include <cstring>
 #include <string>
 
-#include "grl/file.h"
-#include "vmm_bridge/confinement.h"
-#include "vmm_bridge/privileges.h"
-#include "vmm_bridge/xen_api.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/halves/confinement.h"
+#include "vmm_bridge/halves/privileges.h"
+#include "vmm_bridge/xen/api.h"
 
 namespace {
 

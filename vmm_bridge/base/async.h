@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "grl/message.h"
-#include "grl/result.h"
+#include "grl/base/result.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/digest.h"
+#include "vmm_bridge/base/digest.h"
 
 #include <xxhash.h>
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/fd_passing.h"
+#include "vmm_bridge/base/fd_passing.h"
 
 #include <sys/socket.h>
 

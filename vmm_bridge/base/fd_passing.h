@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

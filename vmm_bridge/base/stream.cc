@@ -1,4 +1,4 @@
-#include "vmm_bridge/stream.h"
+#include "vmm_bridge/base/stream.h"
 
 #include <sys/socket.h>
 

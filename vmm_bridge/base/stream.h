@@ -3,8 +3,8 @@
 // of pages at once), with large buffers where the kernel lets us. Non-blocking calls; any thread.
 #pragma once
 
-#include "grl/file.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-#include "vmm_bridge/async.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

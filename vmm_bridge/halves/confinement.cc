@@ -1,4 +1,4 @@
-#include "vmm_bridge/confinement.h"
+#include "vmm_bridge/halves/confinement.h"
 
 #include <cap-ng.h>
 #include <fcntl.h>

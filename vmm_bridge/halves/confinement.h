@@ -4,7 +4,7 @@
 // Blocking; to be called once, before any thread is started. There is no way back.
 #pragma once
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

@@ -1,10 +1,9 @@
 // What the two halves of a bridge tell each other beyond the coordinator's messages
-// (grl/message.h), which the network half relays both ways.
+// (grl/messages/message.h), which the network half relays both ways.
 #pragma once
 
 #include <boost/describe/class.hpp>
 
-#include "grl/message.h"
 
 namespace grl::bridge {
 

@@ -1,18 +1,21 @@
-#include "vmm_bridge/network_half.h"
+#include "vmm_bridge/halves/network.h"
 
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 
-#include "grl/channel.h"
-#include "grl/handshake.h"
-#include "grl/log.h"
-#include "vmm_bridge/confinement.h"
-#include "vmm_bridge/link.h"
-#include "vmm_bridge/privileges.h"
-#include "vmm_bridge/relay.h"
-#include "vmm_bridge/stream_opener.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/channel.h"
+#include "grl/wire/handshake.h"
+#include "vmm_bridge/halves/confinement.h"
+#include "vmm_bridge/halves/link.h"
+#include "vmm_bridge/halves/privileges.h"
+#include "vmm_bridge/halves/relay.h"
+#include "vmm_bridge/halves/stream_opener.h"
 
 namespace grl::bridge {
 

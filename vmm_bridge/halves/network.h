@@ -7,8 +7,8 @@
 // While connected: requests pass to the privileged half, replies, progress and events back.
 #pragma once
 
-#include "grl/config.h"
-#include "grl/file.h"
+#include "grl/base/config.h"
+#include "grl/base/file.h"
 
 namespace grl::bridge {
 

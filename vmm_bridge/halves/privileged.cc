@@ -1,4 +1,4 @@
-#include "vmm_bridge/privileged_half.h"
+#include "vmm_bridge/halves/privileged.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,13 +12,14 @@
 #include <csignal>
 #include <sstream>
 
-#include "grl/channel.h"
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/channel.h"
+#include "vmm_bridge/base/fd_passing.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/confinement.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/fd_passing.h"
-#include "vmm_bridge/link.h"
+#include "vmm_bridge/halves/confinement.h"
+#include "vmm_bridge/halves/link.h"
 #include "vmm_bridge/verbs.h"
 
 namespace grl::bridge {

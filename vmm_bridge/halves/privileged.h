@@ -5,9 +5,9 @@
 //     still) on SIGTERM, SIGINT or the other half's end ──► exit
 #pragma once
 
-#include "grl/config.h"
-#include "grl/file.h"
-#include "vmm_bridge/stream_keeper.h"
+#include "grl/base/config.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/host/stream_keeper.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/privileges.h"
+#include "vmm_bridge/halves/privileges.h"
 
 #include <cap-ng.h>
 #include <pwd.h>

@@ -1,7 +1,13 @@
-#include "vmm_bridge/relay.h"
+#include "vmm_bridge/halves/relay.h"
 
 #include <algorithm>
 #include <array>
+
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
 
 namespace grl::bridge {
 

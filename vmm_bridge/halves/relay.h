@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "grl/channel.h"
+#include "grl/wire/channel.h"
 
 namespace grl::bridge {
 

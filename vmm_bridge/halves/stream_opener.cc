@@ -1,10 +1,11 @@
-#include "vmm_bridge/stream_opener.h"
+#include "vmm_bridge/halves/stream_opener.h"
 
 #include <unistd.h>
 
-#include "grl/credential.h"
-#include "grl/log.h"
-#include "vmm_bridge/fd_passing.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/credential.h"
+#include "vmm_bridge/base/fd_passing.h"
 
 namespace grl::bridge {
 

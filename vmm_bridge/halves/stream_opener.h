@@ -1,5 +1,5 @@
 // The connections on which guests travel from host to host: opened and accepted in the half that
-// has no rights, proven by MUNGE like all others (grl/handshake.h), and handed to the half that
+// has no rights, proven by MUNGE like all others (grl/wire/handshake.h), and handed to the half that
 // has.
 //
 // It listens only while a stream is awaited, at the address from which the coordinator is reached.
@@ -12,10 +12,11 @@
 #include <memory>
 #include <string>
 
-#include "grl/config.h"
-#include "grl/file.h"
-#include "grl/handshake.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/config.h"
+#include "grl/base/file.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/handshake.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

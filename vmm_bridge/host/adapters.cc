@@ -1,4 +1,4 @@
-#include "vmm_bridge/adapters.h"
+#include "vmm_bridge/host/adapters.h"
 
 #include <algorithm>
 #include <charconv>

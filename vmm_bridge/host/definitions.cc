@@ -1,11 +1,11 @@
-#include "vmm_bridge/definitions.h"
+#include "vmm_bridge/host/definitions.h"
 
 #include <algorithm>
 #include <filesystem>
 
-#include "grl/log.h"
-#include "grl/manifest.h"
-#include "vmm_bridge/digest.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "vmm_bridge/base/digest.h"
 
 namespace grl::bridge {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/config.h"
-#include "grl/result.h"
+#include "grl/base/config.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

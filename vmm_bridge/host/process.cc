@@ -1,4 +1,4 @@
-#include "vmm_bridge/process.h"
+#include "vmm_bridge/host/process.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/file.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/stream_keeper.h"
+#include "vmm_bridge/host/stream_keeper.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <vector>
 
-#include "grl/log.h"
-#include "vmm_bridge/confinement.h"
-#include "vmm_bridge/fd_passing.h"
-#include "vmm_bridge/privileges.h"
+#include "grl/base/log.h"
+#include "vmm_bridge/base/fd_passing.h"
+#include "vmm_bridge/halves/confinement.h"
+#include "vmm_bridge/halves/privileges.h"
 
 namespace grl::bridge {
 

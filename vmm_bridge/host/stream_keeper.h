@@ -11,8 +11,8 @@
 // It is forked before anything else runs, and has no rights.
 #pragma once
 
-#include "grl/file.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

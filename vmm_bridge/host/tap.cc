@@ -1,4 +1,4 @@
-#include "vmm_bridge/tap.h"
+#include "vmm_bridge/host/tap.h"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -14,8 +14,8 @@
 #include <cstring>
 #include <optional>
 
-#include "grl/file.h"
-#include "vmm_bridge/digest.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/base/digest.h"
 
 namespace grl::bridge {
 

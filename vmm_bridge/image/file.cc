@@ -1,11 +1,11 @@
-#include "vmm_bridge/image_file.h"
+#include "vmm_bridge/image/file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 
-#include "vmm_bridge/image_format.h"
+#include "vmm_bridge/image/format.h"
 
 namespace grl::bridge {
 

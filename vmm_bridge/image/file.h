@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/result.h"
-#include "vmm_bridge/digest.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
+#include "vmm_bridge/base/digest.h"
 
 namespace grl::bridge {
 

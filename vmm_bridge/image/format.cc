@@ -1,4 +1,4 @@
-#include "vmm_bridge/image_format.h"
+#include "vmm_bridge/image/format.h"
 
 namespace grl::bridge {
 

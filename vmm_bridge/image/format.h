@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "grl/json.h"
-#include "grl/result.h"
+#include "grl/base/json.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

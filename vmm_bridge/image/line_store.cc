@@ -1,4 +1,4 @@
-#include "vmm_bridge/line_store.h"
+#include "vmm_bridge/image/line_store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,9 +11,11 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "grl/file.h"
-#include "grl/log.h"
-#include "vmm_bridge/image_reader.h"
+#include "grl/base/file.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/stored.h"
+#include "vmm_bridge/image/reader.h"
 
 namespace grl::bridge {
 

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "grl/manifest.h"
-#include "grl/message.h"
-#include "vmm_bridge/image_format.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/stored.h"
+#include "vmm_bridge/image/format.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/memory_budget.h"
+#include "vmm_bridge/image/memory_budget.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "vmm_bridge/image_reader.h"
+#include "vmm_bridge/image/reader.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "vmm_bridge/digest.h"
+#include "vmm_bridge/base/digest.h"
 
 namespace grl::bridge {
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/result.h"
-#include "vmm_bridge/image_format.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
+#include "vmm_bridge/image/format.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/image_writer.h"
+#include "vmm_bridge/image/writer.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,9 +11,9 @@
 #include <optional>
 #include <thread>
 
-#include "vmm_bridge/chunk_queue.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/image_file.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/image/chunk_queue.h"
+#include "vmm_bridge/image/file.h"
 
 namespace grl::bridge {
 

@@ -16,10 +16,10 @@
 #include <memory>
 #include <string>
 
-#include "grl/file.h"
-#include "vmm_bridge/async.h"
-#include "vmm_bridge/image_format.h"
-#include "vmm_bridge/memory_budget.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/base/async.h"
+#include "vmm_bridge/image/format.h"
+#include "vmm_bridge/image/memory_budget.h"
 
 namespace grl::bridge {
 

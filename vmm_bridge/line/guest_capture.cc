@@ -1,11 +1,13 @@
-#include "vmm_bridge/guest_capture.h"
+#include "vmm_bridge/line/guest_capture.h"
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 
-#include "grl/log.h"
-#include "vmm_bridge/stream.h"
-#include "vmm_bridge/worker.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/base/worker.h"
 
 namespace grl::bridge {
 

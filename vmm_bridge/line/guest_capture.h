@@ -16,10 +16,11 @@
 #include <memory>
 #include <string>
 
-#include "grl/message.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/image_writer.h"
-#include "vmm_bridge/live_capture.h"
+#include "vmm_bridge/image/writer.h"
+#include "vmm_bridge/line/live_capture.h"
 
 namespace grl::bridge {
 

@@ -1,9 +1,10 @@
-#include "vmm_bridge/live_capture.h"
+#include "vmm_bridge/line/live_capture.h"
 
 #include <fcntl.h>
 
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/stream.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/base/stream.h"
 
 namespace grl::bridge {
 

@@ -16,8 +16,9 @@
 #include <memory>
 #include <string>
 
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/stream_pump.h"
+#include "vmm_bridge/move/stream_pump.h"
 
 namespace grl::bridge {
 

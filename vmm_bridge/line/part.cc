@@ -1,10 +1,12 @@
-#include "vmm_bridge/line_part.h"
+#include "vmm_bridge/line/part.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/worker.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/base/worker.h"
 
 namespace grl::bridge {
 

@@ -15,8 +15,10 @@
 #include <string>
 #include <vector>
 
-#include "vmm_bridge/guest_capture.h"
-#include "vmm_bridge/line_store.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/image/line_store.h"
+#include "vmm_bridge/line/guest_capture.h"
 
 namespace grl::bridge {
 

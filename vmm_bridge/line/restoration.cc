@@ -1,13 +1,16 @@
-#include "vmm_bridge/restoration.h"
+#include "vmm_bridge/line/restoration.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/definitions.h"
-#include "vmm_bridge/image_reader.h"
-#include "vmm_bridge/stream.h"
-#include "vmm_bridge/worker.h"
+#include "grl/base/log.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/base/worker.h"
+#include "vmm_bridge/host/definitions.h"
+#include "vmm_bridge/image/reader.h"
 
 namespace grl::bridge {
 

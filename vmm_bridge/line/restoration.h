@@ -11,10 +11,11 @@
 #include <memory>
 #include <vector>
 
-#include "grl/config.h"
-#include "grl/message.h"
+#include "grl/base/config.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/stored.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/line_store.h"
+#include "vmm_bridge/image/line_store.h"
 
 namespace grl::bridge {
 

@@ -1,6 +1,8 @@
-#include "vmm_bridge/guest_arrival.h"
+#include "vmm_bridge/move/arrival.h"
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

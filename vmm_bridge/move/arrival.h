@@ -11,9 +11,10 @@
 #include <memory>
 #include <string>
 
-#include "grl/message.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/sealed_stream.h"
+#include "vmm_bridge/move/sealed_stream.h"
 
 namespace grl::bridge {
 

@@ -1,9 +1,11 @@
-#include "vmm_bridge/guest_departure.h"
+#include "vmm_bridge/move/departure.h"
 
 #include <fcntl.h>
 
-#include "grl/log.h"
-#include "vmm_bridge/stream.h"
+#include "grl/base/log.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/stream.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/sealed_stream.h"
+#include "vmm_bridge/move/sealed_stream.h"
 
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "grl/log.h"
-#include "vmm_bridge/stream.h"
+#include "grl/base/log.h"
+#include "vmm_bridge/base/stream.h"
 
 namespace grl::bridge {
 

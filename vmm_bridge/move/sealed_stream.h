@@ -1,5 +1,5 @@
 // A guest's stream between two bridges under TLS 1.3 with a key that both got through MUNGE
-// (grl/handshake.h): what crosses the network is nobody's to read or to change.
+// (grl/wire/handshake.h): what crosses the network is nobody's to read or to change.
 //
 // Threads: one of its own a stream, which ends with it; a VMM's gigabytes are not the io_context's.
 // Errors: the plain end closes early, as if the other host had gone, and the reason is logged.
@@ -7,8 +7,8 @@
 
 #include <string>
 
-#include "grl/file.h"
-#include "grl/result.h"
+#include "grl/base/file.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

@@ -1,8 +1,10 @@
-#include "vmm_bridge/stream_pump.h"
+#include "vmm_bridge/move/stream_pump.h"
 
 #include <sys/socket.h>
 
 #include <boost/asio/write.hpp>
+
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

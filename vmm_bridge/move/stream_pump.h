@@ -15,9 +15,10 @@
 #include <memory>
 #include <vector>
 
-#include "grl/channel.h"
-#include "grl/file.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/file.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/channel.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

@@ -1,10 +1,11 @@
-#include "vmm_bridge/qemu_adapters.h"
+#include "vmm_bridge/qemu/adapters.h"
 
 #include <algorithm>
 #include <cctype>
 
-#include "grl/log.h"
-#include "vmm_bridge/adapters.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/host/adapters.h"
 
 namespace grl::bridge {
 

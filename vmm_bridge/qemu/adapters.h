@@ -13,8 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "vmm_bridge/async.h"
-#include "vmm_bridge/qemu_guest.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/async.h"
+#include "vmm_bridge/qemu/guest.h"
 
 namespace grl::bridge {
 

@@ -1,7 +1,8 @@
-#include "vmm_bridge/qemu_capture.h"
+#include "vmm_bridge/qemu/capture.h"
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
 
 namespace grl::bridge {
 

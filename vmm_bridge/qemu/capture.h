@@ -17,8 +17,9 @@
 #include <functional>
 #include <memory>
 
-#include "grl/phase.h"
-#include "vmm_bridge/qemu_guest.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/phase.h"
+#include "vmm_bridge/qemu/guest.h"
 
 namespace grl::bridge {
 

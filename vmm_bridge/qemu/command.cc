@@ -1,9 +1,9 @@
-#include "vmm_bridge/qemu_command.h"
+#include "vmm_bridge/qemu/command.h"
 
 #include <algorithm>
 
-#include "vmm_bridge/qemu_adapters.h"
-#include "vmm_bridge/tap.h"
+#include "vmm_bridge/host/tap.h"
+#include "vmm_bridge/qemu/adapters.h"
 
 namespace grl::bridge {
 

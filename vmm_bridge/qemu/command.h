@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/config.h"
-#include "vmm_bridge/qemu_paths.h"
+#include "grl/base/config.h"
+#include "vmm_bridge/qemu/paths.h"
 
 namespace grl::bridge {
 

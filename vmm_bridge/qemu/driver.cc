@@ -1,4 +1,4 @@
-#include "vmm_bridge/qemu_driver.h"
+#include "vmm_bridge/qemu/driver.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,11 +8,12 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "grl/log.h"
-#include "grl/manifest.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/qemu_command.h"
-#include "vmm_bridge/qemu_restore.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/qemu/command.h"
+#include "vmm_bridge/qemu/restore.h"
 
 namespace grl::bridge {
 

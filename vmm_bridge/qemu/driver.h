@@ -6,12 +6,13 @@
 #include <memory>
 #include <string>
 
-#include "vmm_bridge/adapters.h"
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/qemu_adapters.h"
-#include "vmm_bridge/qemu_capture.h"
-#include "vmm_bridge/qemu_guest.h"
-#include "vmm_bridge/qemu_migration.h"
+#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/qemu/adapters.h"
+#include "vmm_bridge/qemu/capture.h"
+#include "vmm_bridge/qemu/guest.h"
+#include "vmm_bridge/qemu/migration.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/qemu_guest.h"
+#include "vmm_bridge/qemu/guest.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,10 +8,11 @@
 #include <cerrno>
 #include <sstream>
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/definitions.h"
-#include "vmm_bridge/tap.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/host/definitions.h"
+#include "vmm_bridge/host/tap.h"
 
 namespace grl::bridge {
 

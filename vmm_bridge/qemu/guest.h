@@ -16,11 +16,12 @@
 #include <optional>
 #include <string>
 
-#include "grl/config.h"
-#include "grl/phase.h"
-#include "vmm_bridge/process.h"
-#include "vmm_bridge/qemu_paths.h"
-#include "vmm_bridge/qmp.h"
+#include "grl/base/config.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/phase.h"
+#include "vmm_bridge/host/process.h"
+#include "vmm_bridge/qemu/paths.h"
+#include "vmm_bridge/qemu/qmp.h"
 
 namespace grl::bridge {
 

@@ -4,10 +4,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
 
-#include "grl/log.h"
-#include "vmm_bridge/qemu_command.h"
-#include "vmm_bridge/qemu_guest.h"
-#include "vmm_bridge/tap.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/host/tap.h"
+#include "vmm_bridge/qemu/command.h"
+#include "vmm_bridge/qemu/guest.h"
 
 namespace grl::bridge {
 

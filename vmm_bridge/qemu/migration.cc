@@ -1,7 +1,9 @@
-#include "vmm_bridge/qemu_migration.h"
+#include "vmm_bridge/qemu/migration.h"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

@@ -26,8 +26,9 @@
 #include <memory>
 #include <optional>
 
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/qemu_guest.h"
+#include "vmm_bridge/qemu/guest.h"
 
 namespace grl::bridge {
 

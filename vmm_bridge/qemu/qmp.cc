@@ -1,4 +1,4 @@
-#include "vmm_bridge/qmp.h"
+#include "vmm_bridge/qemu/qmp.h"
 
 #include <sys/socket.h>
 
@@ -8,7 +8,8 @@
 #include <cstring>
 #include <istream>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

@@ -19,9 +19,10 @@
 #include <memory>
 #include <string>
 
-#include "grl/file.h"
-#include "grl/json.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/file.h"
+#include "grl/base/json.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

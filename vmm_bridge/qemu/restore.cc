@@ -1,6 +1,8 @@
-#include "vmm_bridge/qemu_restore.h"
+#include "vmm_bridge/qemu/restore.h"
 
 #include <boost/asio/steady_timer.hpp>
+
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

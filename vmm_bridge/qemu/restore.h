@@ -9,7 +9,8 @@
 
 #include <memory>
 
-#include "vmm_bridge/qemu_guest.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/qemu/guest.h"
 
 namespace grl::bridge {
 

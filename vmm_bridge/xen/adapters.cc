@@ -6,9 +6,10 @@
 #include <cstdlib>
 #include <memory>
 
-#include "vmm_bridge/worker.h"
-#include "vmm_bridge/xen_guest.h"
-#include "vmm_bridge/xen_store.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/worker.h"
+#include "vmm_bridge/xen/guest.h"
+#include "vmm_bridge/xen/store.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/xen_config.h"
+#include "vmm_bridge/xen/config.h"
 
 #include <charconv>
 #include <cstdio>

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string>
 
-#include "grl/config.h"
-#include "grl/result.h"
-#include "vmm_bridge/adapters.h"
-#include "vmm_bridge/xen_api.h"
+#include "grl/base/config.h"
+#include "grl/base/result.h"
+#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/xen/api.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/xen_context.h"
+#include "vmm_bridge/xen/context.h"
 
 #include <linux/close_range.h>
 #include <signal.h>
@@ -6,7 +6,8 @@
 
 #include <boost/asio/post.hpp>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

@@ -13,11 +13,12 @@
 #include <memory>
 #include <string>
 
-#include "vmm_bridge/async.h"
-#include "vmm_bridge/process.h"
-#include "vmm_bridge/xen_api.h"
-#include "vmm_bridge/xen_log.h"
-#include "vmm_bridge/xen_loop.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/async.h"
+#include "vmm_bridge/host/process.h"
+#include "vmm_bridge/xen/api.h"
+#include "vmm_bridge/xen/log.h"
+#include "vmm_bridge/xen/loop.h"
 
 namespace grl::bridge {
 

@@ -1,13 +1,14 @@
-#include "vmm_bridge/xen_driver.h"
+#include "vmm_bridge/xen/driver.h"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <filesystem>
 
-#include "grl/log.h"
-#include "grl/manifest.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/xen_orphans.h"
+#include "grl/base/log.h"
+#include "grl/messages/manifest.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/xen/orphans.h"
 
 namespace grl::bridge {
 

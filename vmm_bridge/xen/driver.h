@@ -14,11 +14,12 @@
 #include <memory>
 #include <string>
 
-#include "vmm_bridge/adapters.h"
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/xen_context.h"
-#include "vmm_bridge/xen_guest.h"
-#include "vmm_bridge/xen_migration.h"
+#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/xen/context.h"
+#include "vmm_bridge/xen/guest.h"
+#include "vmm_bridge/xen/migration.h"
 
 namespace grl::bridge {
 

@@ -1,14 +1,15 @@
-#include "vmm_bridge/xen_guest.h"
+#include "vmm_bridge/xen/guest.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "grl/log.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/definitions.h"
-#include "vmm_bridge/xen_store.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/host/definitions.h"
+#include "vmm_bridge/xen/store.h"
 
 namespace grl::bridge {
 

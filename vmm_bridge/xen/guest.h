@@ -23,10 +23,11 @@
 #include <optional>
 #include <string>
 
-#include "grl/config.h"
-#include "grl/phase.h"
-#include "vmm_bridge/xen_config.h"
-#include "vmm_bridge/xen_context.h"
+#include "grl/base/config.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/phase.h"
+#include "vmm_bridge/xen/config.h"
+#include "vmm_bridge/xen/context.h"
 
 namespace grl::bridge {
 

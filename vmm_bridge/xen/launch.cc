@@ -1,9 +1,10 @@
 // A Xen guest's beginning: created, loaded, or taken over from a bridge that is gone.
 #include <boost/asio/post.hpp>
 
-#include "grl/log.h"
-#include "vmm_bridge/xen_guest.h"
-#include "vmm_bridge/xen_stream.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/xen/guest.h"
+#include "vmm_bridge/xen/stream.h"
 
 namespace grl::bridge {
 

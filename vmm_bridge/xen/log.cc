@@ -1,12 +1,12 @@
-#include "vmm_bridge/xen_log.h"
+#include "vmm_bridge/xen/log.h"
 
 #include <algorithm>
 #include <cctype>
 #include <cstdarg>
 #include <cstdio>
 
-#include "grl/log.h"
-#include "grl/result.h"
+#include "grl/base/log.h"
+#include "grl/base/result.h"
 
 namespace grl::bridge {
 

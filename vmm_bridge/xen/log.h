@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vmm_bridge/xen_api.h"
+#include "vmm_bridge/xen/api.h"
 
 namespace grl::bridge {
 

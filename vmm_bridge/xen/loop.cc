@@ -1,4 +1,4 @@
-#include "vmm_bridge/xen_loop.h"
+#include "vmm_bridge/xen/loop.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>

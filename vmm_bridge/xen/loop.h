@@ -21,7 +21,7 @@
 #include <map>
 #include <memory>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
 
 namespace grl::bridge {
 

@@ -1,10 +1,11 @@
-#include "vmm_bridge/xen_migration.h"
+#include "vmm_bridge/xen/migration.h"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstdlib>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/opening.h"
 
 namespace grl::bridge {
 

@@ -17,8 +17,9 @@
 
 #include <memory>
 
+#include "grl/messages/opening.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/xen_save.h"
+#include "vmm_bridge/xen/save.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/xen_orphans.h"
+#include "vmm_bridge/xen/orphans.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -11,8 +11,8 @@ extern "C" {
 #include <filesystem>
 #include <fstream>
 
-#include "grl/file.h"
-#include "grl/log.h"
+#include "grl/base/file.h"
+#include "grl/base/log.h"
 
 namespace grl::bridge {
 

@@ -1,8 +1,9 @@
-#include "vmm_bridge/xen_save.h"
+#include "vmm_bridge/xen/save.h"
 
 #include <boost/asio/post.hpp>
 
-#include "vmm_bridge/xen_stream.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/xen/stream.h"
 
 namespace grl::bridge {
 

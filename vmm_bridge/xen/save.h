@@ -12,8 +12,9 @@
 #include <memory>
 #include <string>
 
-#include "vmm_bridge/xen_guest.h"
-#include "vmm_bridge/xen_store.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/xen/guest.h"
+#include "vmm_bridge/xen/store.h"
 
 namespace grl::bridge {
 

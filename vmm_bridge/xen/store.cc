@@ -1,13 +1,13 @@
-#include "vmm_bridge/xen_store.h"
+#include "vmm_bridge/xen/store.h"
 
 #include <fcntl.h>
 
 #include <cerrno>
 #include <cstdlib>
 
-#include "grl/file.h"
-#include "grl/log.h"
-#include "vmm_bridge/xen_api.h"
+#include "grl/base/file.h"
+#include "grl/base/log.h"
+#include "vmm_bridge/xen/api.h"
 
 namespace grl::bridge {
 

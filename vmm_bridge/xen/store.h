@@ -15,7 +15,7 @@
 #include <memory>
 #include <string>
 
-#include "grl/result.h"
+#include "grl/base/result.h"
 
 struct xs_handle;
 

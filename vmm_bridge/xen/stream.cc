@@ -1,4 +1,4 @@
-#include "vmm_bridge/xen_stream.h"
+#include "vmm_bridge/xen/stream.h"
 
 #include <fcntl.h>
 #include <poll.h>

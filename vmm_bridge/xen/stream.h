@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "grl/file.h"
-#include "vmm_bridge/async.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/base/async.h"
 
 namespace grl::bridge {
 

@@ -1,9 +1,9 @@
 // Whose a host's adapters are; nothing is plugged.
 #include <gtest/gtest.h>
 
-#include "vmm_bridge/adapters.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/qemu_adapters.h"
+#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/qemu/adapters.h"
 
 namespace grl::bridge {
 namespace {

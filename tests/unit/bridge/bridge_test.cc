@@ -1,8 +1,12 @@
 // The bridge's verbs and its part of a line, on a VMM that exists in memory only.
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/stored.h"
+#include "tests/unit/bridge/support.h"
 #include "vmm_bridge/bridge.h"
-#include "bridge_support.h"
-#include "vmm_bridge/qemu_command.h"
-#include "vmm_bridge/relay.h"
+#include "vmm_bridge/halves/relay.h"
+#include "vmm_bridge/qemu/command.h"
 #include "vmm_bridge/verbs.h"
 
 namespace grl::bridge {

@@ -25,9 +25,9 @@
 #include <string>
 #include <thread>
 
-#include "grl/file.h"
-#include "vmm_bridge/confinement.h"
-#include "vmm_bridge/privileges.h"
+#include "grl/base/file.h"
+#include "vmm_bridge/halves/confinement.h"
+#include "vmm_bridge/halves/privileges.h"
 
 namespace grl::bridge {
 namespace {

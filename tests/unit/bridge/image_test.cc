@@ -4,11 +4,11 @@
 
 #include <random>
 
-#include "bridge_support.h"
-#include "vmm_bridge/digest.h"
-#include "vmm_bridge/image_reader.h"
-#include "vmm_bridge/image_writer.h"
-#include "vmm_bridge/stream.h"
+#include "tests/unit/bridge/support.h"
+#include "vmm_bridge/base/digest.h"
+#include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/image/reader.h"
+#include "vmm_bridge/image/writer.h"
 
 namespace grl::bridge {
 namespace {

@@ -1,5 +1,5 @@
 // How the memory in which streams wait is shared out.
-#include "vmm_bridge/memory_budget.h"
+#include "vmm_bridge/image/memory_budget.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,12 @@
 // A guest's move between two bridges, on a VMM that exists in memory only and on real QEMUs, which
 // sit in their firmware. The network is a pair of sockets.
-#include "bridge_support.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "tests/unit/bridge/support.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/qemu_driver.h"
+#include "vmm_bridge/qemu/driver.h"
 #include "vmm_bridge/verbs.h"
 
 namespace grl::bridge {

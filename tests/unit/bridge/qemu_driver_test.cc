@@ -3,9 +3,12 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "bridge_support.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/opening.h"
+#include "tests/unit/bridge/support.h"
 #include "vmm_bridge/bridge.h"
-#include "vmm_bridge/qemu_driver.h"
+#include "vmm_bridge/qemu/driver.h"
 #include "vmm_bridge/verbs.h"
 
 namespace grl::bridge {

@@ -3,8 +3,8 @@
 
 #include <condition_variable>
 
-#include "bridge_support.h"
-#include "vmm_bridge/qmp.h"
+#include "tests/unit/bridge/support.h"
+#include "vmm_bridge/qemu/qmp.h"
 
 namespace grl::bridge {
 namespace {

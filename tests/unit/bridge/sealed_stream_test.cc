@@ -5,8 +5,8 @@
 #include <random>
 #include <thread>
 
-#include "bridge_support.h"
-#include "vmm_bridge/sealed_stream.h"
+#include "tests/unit/bridge/support.h"
+#include "vmm_bridge/move/sealed_stream.h"
 
 namespace grl::bridge {
 namespace {

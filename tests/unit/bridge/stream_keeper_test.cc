@@ -1,9 +1,9 @@
 // A guest can end its stream although the bridge has died.
 #include <poll.h>
 
-#include "bridge_support.h"
-#include "vmm_bridge/stream.h"
-#include "vmm_bridge/stream_keeper.h"
+#include "tests/unit/bridge/support.h"
+#include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/host/stream_keeper.h"
 
 namespace grl::bridge {
 namespace {

@@ -17,10 +17,12 @@
 #include <string>
 #include <thread>
 
-#include "grl/file.h"
-#include "vmm_bridge/clock.h"
-#include "vmm_bridge/definitions.h"
+#include "grl/base/file.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
 

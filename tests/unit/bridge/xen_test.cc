@@ -5,15 +5,16 @@
 
 #include <cstring>
 
-#include "tests/bridge_support.h"
+#include "grl/messages/opening.h"
+#include "tests/unit/bridge/support.h"
+#include "vmm_bridge/base/stream.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/stream.h"
-#include "vmm_bridge/xen_config.h"
-#include "vmm_bridge/xen_driver.h"
-#include "vmm_bridge/xen_log.h"
-#include "vmm_bridge/xen_loop.h"
-#include "vmm_bridge/xen_orphans.h"
-#include "vmm_bridge/xen_stream.h"
+#include "vmm_bridge/xen/config.h"
+#include "vmm_bridge/xen/driver.h"
+#include "vmm_bridge/xen/log.h"
+#include "vmm_bridge/xen/loop.h"
+#include "vmm_bridge/xen/orphans.h"
+#include "vmm_bridge/xen/stream.h"
 
 namespace grl::bridge {
 namespace {

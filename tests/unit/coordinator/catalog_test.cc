@@ -1,5 +1,6 @@
 // The catalog: what survives which damage.
-#include "coordinator/catalog.h"
+#include "coordinator/store/catalog.h"
+#include "grl/messages/reports.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,11 @@
 // What operators see.
 #include <gtest/gtest.h>
 
-#include "coordinator/ctl_reports.h"
-#include "coordinator/ctl_table.h"
-#include "coordinator/ctl_units.h"
+#include "coordinator/ctl/reports.h"
+#include "coordinator/ctl/table.h"
+#include "coordinator/ctl/units.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 namespace {

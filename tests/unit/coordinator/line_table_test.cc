@@ -1,6 +1,6 @@
 // The line's table: every transition in it, everything that is not in it, and what must hold of it
 // as a whole. The ways that fail come first.
-#include "coordinator/line_machine.h"
+#include "coordinator/lines/table.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-#include "grl/json.h"
+#include "grl/base/json.h"
 
 namespace grl::coordinator {
 namespace {

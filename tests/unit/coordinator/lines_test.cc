@@ -2,7 +2,10 @@
 // first: after it the job runs and the earlier line stands.
 #include <gtest/gtest.h>
 
-#include "tests/coordinator_world.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/reports.h"
+#include "tests/unit/coordinator/world.h"
 
 namespace grl::coordinator {
 namespace {

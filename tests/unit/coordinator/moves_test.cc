@@ -1,5 +1,8 @@
 // Moves of guests through a whole coordinator, with bridges and masters that are made up.
-#include "tests/coordinator_world.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/reports.h"
+#include "tests/unit/coordinator/world.h"
 
 namespace grl::coordinator {
 namespace {

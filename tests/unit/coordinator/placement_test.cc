@@ -1,5 +1,5 @@
 // Where guests go.
-#include "coordinator/placement.h"
+#include "coordinator/restore/placement.h"
 
 #include <gtest/gtest.h>
 

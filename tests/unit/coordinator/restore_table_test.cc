@@ -1,12 +1,12 @@
 // The restore's table, exhaustively.
-#include "coordinator/restore_machine.h"
+#include "coordinator/restore/table.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <vector>
 
-#include "grl/json.h"
+#include "grl/base/json.h"
 
 namespace grl::coordinator {
 namespace {

@@ -1,8 +1,12 @@
 // Restores, and what grlctl and the plugin may ask. What fails is first.
 #include <gtest/gtest.h>
 
-#include "coordinator/program.h"
-#include "tests/coordinator_world.h"
+#include "coordinator/engine/program.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
+#include "tests/unit/coordinator/world.h"
 
 namespace grl::coordinator {
 namespace {

@@ -1,8 +1,16 @@
-#include "tests/coordinator_world.h"
+#include "tests/unit/coordinator/world.h"
 
 #include <algorithm>
 
-#include "grl/log.h"
+#include "grl/base/log.h"
+#include "grl/messages/check.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/moves.h"
+#include "grl/messages/opening.h"
+#include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 

@@ -13,6 +13,9 @@
 #include <set>
 
 #include "coordinator/coordinator.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/reports.h"
 
 namespace grl::coordinator {
 

@@ -1,5 +1,8 @@
 // A channel answers every request once: with the reply, or with an error in bounded time.
-#include "grl/channel.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
+#include "grl/wire/channel.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -1,9 +1,9 @@
 // Configuration: what is not understood is refused with file and key.
-#include "grl/config.h"
+#include "grl/base/config.h"
 
 #include <gtest/gtest.h>
 
-#include "grl/handshake.h"
+#include "grl/wire/handshake.h"
 
 namespace grl {
 namespace {

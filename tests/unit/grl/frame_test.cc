@@ -1,11 +1,11 @@
 // The wire: what is sent is what is read, and what is torn, too large or no message is refused.
-#include "grl/frame.h"
+#include "grl/wire/frame.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "grl/json.h"
+#include "grl/base/json.h"
 
 namespace grl {
 namespace {

@@ -1,5 +1,5 @@
 // Connections open only between those who hold the same MUNGE key. Real munged, of the test's own.
-#include "grl/handshake.h"
+#include "grl/wire/handshake.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "grl/credential.h"
+#include "grl/wire/credential.h"
 
 extern char** environ;
 

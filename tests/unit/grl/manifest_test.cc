@@ -1,5 +1,5 @@
 // A line exists when its manifest does: torn, wrong or half-written ones are never one.
-#include "grl/manifest.h"
+#include "grl/messages/manifest.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>
 
-#include "grl/file.h"
+#include "grl/base/file.h"
 
 namespace grl {
 namespace {

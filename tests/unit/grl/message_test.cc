@@ -1,7 +1,11 @@
 // Messages as structs: every field survives, a missing or wrong one is named.
-#include "grl/message.h"
 
 #include <gtest/gtest.h>
+
+#include "grl/messages/guests.h"
+#include "grl/messages/lines.h"
+#include "grl/messages/masters.h"
+#include "grl/messages/questions.h"
 
 namespace grl {
 namespace {

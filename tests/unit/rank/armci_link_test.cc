@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "grl/line_page.h"
-#include "tests/armci_support.h"
+#include "grl/page/line_page.h"
+#include "tests/unit/rank/armci_support.h"
 
 using namespace grl;
 

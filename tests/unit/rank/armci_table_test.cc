@@ -4,7 +4,7 @@
 
 #include <regex>
 
-#include "tests/armci_support.h"
+#include "tests/unit/rank/armci_support.h"
 
 using namespace grl;
 

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "tests/rank_sim.h"
+#include "tests/unit/rank/rank_sim.h"
 
 namespace grl::test {
 namespace {

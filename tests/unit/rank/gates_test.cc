@@ -1,7 +1,7 @@
 // Several gates in a process, and several threads in a gate.
 #include <gtest/gtest.h>
 
-#include "tests/rank_sim.h"
+#include "tests/unit/rank/rank_sim.h"
 
 namespace grl::test {
 namespace {

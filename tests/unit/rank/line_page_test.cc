@@ -1,6 +1,6 @@
 // The line page's layout is a contract between programs built apart; a page that is not one is
 // refused with the reason.
-#include "grl/line_page.h"
+#include "grl/page/line_page.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/gate.h"
+#include "grl/messages/masters.h"
+#include "grl/page/gate.h"
 #include "pmix_hooks/page.h"
 #include "pmix_hooks/proof.h"
 

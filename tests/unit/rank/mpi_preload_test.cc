@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "grl/line_page.h"
-#include "tests/armci_support.h"
+#include "grl/page/line_page.h"
+#include "tests/unit/rank/armci_support.h"
 
 using namespace grl;
 

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "grl/attempt.h"
+#include "grl/page/attempt.h"
 #include "pmix_hooks/agent.h"
 
 namespace grl::test {

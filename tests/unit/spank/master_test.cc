@@ -13,9 +13,11 @@
 #include <cstdlib>
 #include <thread>
 
-#include "grl/futex.h"
+#include "grl/page/futex.h"
 #include "spank/page_watcher.h"
 extern "C" {
+#include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
 #include "spank/start.h"
 }
 

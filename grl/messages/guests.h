@@ -1,0 +1,64 @@
+// What a host has: its guests, told by its bridge, and the words by which they begin, run and go.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grl/messages/phase.h"
+
+namespace grl {
+
+struct GuestInfo {
+    std::string name;
+    GuestState state = GuestState::absent;
+    std::string address;  // on the cluster network
+    std::uint64_t memory_mib = 0;
+    std::string definition_digest;  // XXH3-128 of the definition; equal on hosts that may swap it
+    std::uint32_t adapters = 0;     // how many it wants of its host's
+};
+BOOST_DESCRIBE_STRUCT(GuestInfo, (),
+                      (name, state, address, memory_mib, definition_digest, adapters))
+
+struct Inventory {  // bridge → coordinator: on connecting, and again when it changes
+    static constexpr const char* kType = "inventory";
+    std::string host;
+    std::string driver;                 // qemu, xen
+    std::string vmm_version;            // "QEMU 7.2.22"
+    std::uint64_t memory_mib = 0;       // what guests may take here
+    std::uint64_t memory_free_mib = 0;  // of it, not taken
+    std::vector<GuestInfo> guests;
+    std::uint32_t adapters_free = 0;  // to be passed through, not taken
+};
+BOOST_DESCRIBE_STRUCT(Inventory, (),
+                      (host, driver, vmm_version, memory_mib, memory_free_mib, guests,
+                       adapters_free))
+
+struct GuestDied {  // bridge → coordinator, at once
+    static constexpr const char* kType = "guest_died";
+    std::string guest;
+    std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(GuestDied, (), (guest, reason))
+
+struct StartGuest {  // coordinator → bridge; replies Done when the VMM runs it
+    static constexpr const char* kType = "start_guest";
+    std::string guest;
+};
+BOOST_DESCRIBE_STRUCT(StartGuest, (), (guest))
+
+struct DestroyGuests {  // coordinator → bridge; Done when none of them is left; absent ones are
+                        // fine
+    static constexpr const char* kType = "destroy_guests";
+    std::vector<std::string> guests;
+};
+BOOST_DESCRIBE_STRUCT(DestroyGuests, (), (guests))
+
+struct ResumeGuests {  // let restored guests run; Done when they do
+    static constexpr const char* kType = "resume_guests";
+    std::vector<std::string> guests;
+};
+BOOST_DESCRIBE_STRUCT(ResumeGuests, (), (guests))
+
+}  // namespace grl
