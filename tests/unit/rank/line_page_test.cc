@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "grl/messages/masters.h"
 #include "grl/page/gate.h"
 #include "pmix_hooks/page.h"
 #include "pmix_hooks/proof.h"
