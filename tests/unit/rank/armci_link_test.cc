@@ -14,7 +14,7 @@ using namespace grl;
 
 namespace {
 
-const std::string kTests = GRL_SOURCE "/tests/";
+const std::string kPrograms = GRL_SOURCE "/tests/programs/";
 const std::string kOpenMpiRun =
     "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout 60 mpiexec.openmpi "
     "--oversubscribe ";
@@ -115,7 +115,7 @@ TEST_F(ArmciLink, RefusesWhatItDoesNotKnow) {
 
 TEST_F(ArmciLink, ACProgramCallsUs) {
     const std::string calls = program("calls");
-    ASSERT_RUNS(GRL_MPICC " " + kTests + "armci_calls.c -o " + calls + " " + line());
+    ASSERT_RUNS(GRL_MPICC " " + kPrograms + "armci_calls.c -o " + calls + " " + line());
     expect_interposed(calls, archive_path("libarmci-openmpi.a"));
     if (!have("mpiexec.openmpi")) GTEST_SKIP() << "mpiexec.openmpi is not installed: it is not run";
     ASSERT_RUNS(kOpenMpiRun + "-n 2 " + calls);
@@ -127,7 +127,7 @@ TEST_F(ArmciLink, AFortranProgramOverGlobalArraysCallsUsInAnyOrder) {
         GTEST_SKIP() << "libglobalarrays-dev or Fortran is not installed";
     const std::string libs = first_line(config + " --libs"), rows = program("rows");
     const std::string compile =
-        "mpifort.openmpi -fdefault-integer-8 " + kTests + "ga_calls.F -o " + rows + " ";
+        "mpifort.openmpi -fdefault-integer-8 " + kPrograms + "ga_calls.F -o " + rows + " ";
     for (const std::string& libraries : {line() + " " + libs, libs + " " + line()}) {
         ASSERT_RUNS(compile + libraries);
         expect_interposed(rows, archive_path("libarmci-openmpi.a"));
@@ -139,7 +139,7 @@ TEST_F(ArmciLink, AFortranProgramOverGlobalArraysCallsUsInAnyOrder) {
 TEST_F(ArmciLink, AProgramOverMpichRuns) {
     if (!std::filesystem::exists("libgrl_armci_mpich.a")) GTEST_SKIP() << "built without MPICH";
     const std::string calls = program("calls");
-    ASSERT_RUNS("mpicc.mpich " + kTests + "armci_calls.c -o " + calls + " " + line("--mpi=mpich"));
+    ASSERT_RUNS("mpicc.mpich " + kPrograms + "armci_calls.c -o " + calls + " " + line("--mpi=mpich"));
     expect_interposed(calls, archive_path("libarmci-mpich.a"));
     if (!have("mpiexec.hydra")) GTEST_SKIP() << "mpiexec.hydra is not installed: it is not run";
     ASSERT_RUNS("timeout 60 mpiexec.hydra -n 2 " + calls);
@@ -174,8 +174,8 @@ void add_classes(const std::string& log, std::map<std::string, std::set<unsigned
 TEST_F(ArmciLink, EachCallPassesTheGateAsItsClass) {
     if (!have("mpiexec.openmpi")) GTEST_SKIP() << "mpiexec.openmpi is not installed";
     const std::string calls = program("calls"), agent = program("watcher.so"), log = program("log");
-    ASSERT_RUNS(GRL_MPICC " " + kTests + "armci_calls.c -o " + calls + " " + line());
-    ASSERT_RUNS("c++ -std=c++20 -shared -fPIC -I" GRL_SOURCE " " + kTests + "gate_watcher.cc -o " +
+    ASSERT_RUNS(GRL_MPICC " " + kPrograms + "armci_calls.c -o " + calls + " " + line());
+    ASSERT_RUNS("c++ -std=c++20 -shared -fPIC -I" GRL_SOURCE " " + kPrograms + "gate_watcher.cc -o " +
                 agent);
     ASSERT_RUNS("GRL_LINE_PAGE=none GRL_AGENT_LIBRARY=" + agent + " ARMCI_CALLS_LOG=" + log + " " +
                 kOpenMpiRun + "-n 2 " + calls);

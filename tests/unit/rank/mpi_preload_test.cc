@@ -11,7 +11,7 @@ using namespace grl;
 
 namespace {
 
-const std::string kTests = GRL_SOURCE "/tests/";
+const std::string kPrograms = GRL_SOURCE "/tests/programs/";
 
 class MpiPreload : public testing::Test {
   protected:
@@ -24,14 +24,14 @@ class MpiPreload : public testing::Test {
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
     void build_library(const std::string& name) const {
-        const Ran built = run(GRL_MPICC " -shared -fPIC " + kTests + "mpi_" + name + ".c -o " +
+        const Ran built = run(GRL_MPICC " -shared -fPIC " + kPrograms + "mpi_" + name + ".c -o " +
                               folder_ + "/lib" + name + ".so 2>&1");
         ASSERT_EQ(built.status, 0) << built.output;
     }
 
     void build(const std::string& libraries, const std::string& program = "profiled") const {
         const Ran built =
-            run(GRL_MPICC " " + kTests + "mpi_" + program + ".c -o " + folder_ + "/program -L" +
+            run(GRL_MPICC " " + kPrograms + "mpi_" + program + ".c -o " + folder_ + "/program -L" +
                 folder_ + " -Wl,-rpath," + folder_ + " -Wl,--no-as-needed " + libraries + " 2>&1");
         ASSERT_EQ(built.status, 0) << built.output;
     }

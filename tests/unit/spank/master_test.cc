@@ -13,11 +13,12 @@
 #include <cstdlib>
 #include <thread>
 
-#include "grl/page/futex.h"
-#include "spank/page_watcher.h"
-extern "C" {
 #include "grl/messages/masters.h"
 #include "grl/messages/opening.h"
+#include "grl/page/futex.h"
+#include "spank/page_watcher.h"
+
+extern "C" {
 #include "spank/start.h"
 }
 
