@@ -1,4 +1,4 @@
-// How a connection is opened: challenge, hello, welcome (grl/messages/message.h). Both sides prove with MUNGE
+// How a connection is opened: challenge, hello, welcome (grl/messages/opening.h). Both sides prove with MUNGE
 // who they are and that the proof is for this connection: each credential carries the other's nonce.
 //
 // Whoever holds the realm's MUNGE key can speak in it; uid and address of a peer are MUNGE's word.

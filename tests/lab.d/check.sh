@@ -96,12 +96,13 @@ check_gtest_report() {
 
 check_static() {
     check_one "shellcheck finds nothing" check_shell
+    check_one "every include follows an arrow" "$SOURCE/tests/arrows" "$SOURCE"
     check_one "clang-tidy finds nothing" make -C "$BUILD" tidy
 }
 
 check_shell() {
     (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* tests/lab.d/dom0/{bare-restore,bare-save,block,dom0-start,vif-bridge} \
-        tests/model/check tests/tidy) &&
+        tests/model/check tests/arrows tests/tidy) &&
         (cd "$SOURCE" && shellcheck -x tests/cluster/*.bats tests/by_hand/*.bats armci_patch/archive armci_patch/grl-config.in)
 }
 

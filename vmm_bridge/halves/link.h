@@ -1,5 +1,5 @@
 // What the two halves of a bridge tell each other beyond the coordinator's messages
-// (grl/messages/message.h), which the network half relays both ways.
+// (grl/messages), which the network half relays both ways.
 #pragma once
 
 #include <boost/describe/class.hpp>
