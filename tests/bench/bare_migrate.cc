@@ -1,7 +1,11 @@
 // The baseline of `tests/lab bench migrate`: QEMU's own live migration of one guest, with QEMU's
 // own settings and nothing of ours between. Run on the target host; neither host's bridge runs.
 //
-//     bare_migrate GUEST SOURCE_RUN_DIR TARGET_RUN_DIR
+//     bare_migrate [--second-look] GUEST SOURCE_RUN_DIR TARGET_RUN_DIR
+//
+// Under TCG one look at what the guest writes is taken, and it is taken while the guest stands
+// still: the only sound way there, as QEMU 7.2 loses stores that it collects from a running guest
+// (vmm_bridge/qemu/migration.h). --second-look: QEMU's usual way, which may kill the guest.
 //
 // Prints {"total_ms": …, "bytes": …}. The source's QEMU is gone then, and the target's bridge can
 // take the guest over.
@@ -61,7 +65,39 @@ GuestDefinition definition_of(const QemuPaths& paths) {
     return *definition;
 }
 
-int migrate(const std::string& guest, const std::string& from, const std::string& to) {
+bool running(Session& session, const std::shared_ptr<Qmp>& qmp) {
+    return text_in(session.execute(qmp, "query-status"), "status") == "running";
+}
+
+void pause(Session& session) {
+    asio::steady_timer timer(session.io, Milliseconds(5));
+    session.wait<bool>([&](auto done) {
+        timer.async_wait([done](boost::system::error_code) { done(true); });
+    });
+}
+
+// Bytes sent, when all is over. `one_look`: the guest is stopped for good when little is left.
+std::int64_t await_end(Session& session, const std::shared_ptr<Qmp>& qmp, bool one_look) {
+    constexpr std::int64_t kLittle = 8 << 20;
+    bool told = !one_look;
+    while (true) {
+        const json::value now = session.execute(qmp, "query-migrate");
+        const std::string status = text_in(now, "status");
+        if (status == "failed" || status == "cancelled") {
+            Session::die("the migration has " + status);
+        }
+        if (status == "completed") return now.at("ram").at("transferred").to_number<std::int64_t>();
+        if (!told && status == "active" &&
+            now.at("ram").at("remaining").to_number<std::int64_t>() < kLittle) {
+            session.execute(qmp, "stop");
+            told = true;
+        }
+        pause(session);
+    }
+}
+
+int migrate(const std::string& guest, const std::string& from, const std::string& to,
+            bool second_look) {
     Session session;
     const QemuPaths source(from, guest), target(to, guest);
     const GuestDefinition definition = definition_of(source);
@@ -81,24 +117,24 @@ int migrate(const std::string& guest, const std::string& from, const std::string
     if (!left) Session::die(left.error().text());
 
     const auto qmp = session.connect(source);
-    // Ours may have left its own behind.
-    session.execute(qmp, "migrate-set-parameters",
-                    {{"max-bandwidth", 1LL << 40}, {"downtime-limit", 300}});
+    const bool one_look = definition.qemu.accel == "tcg" && !second_look;
+    // Ours may have left its own behind. At first so slow that it is not over before it runs again.
+    const json::object fast{{"max-bandwidth", 1LL << 40}, {"downtime-limit", one_look ? 0 : 300}};
+    json::object begin = fast;
+    if (one_look) begin["max-bandwidth"] = 4096;
+    session.execute(qmp, "migrate-set-parameters", begin);
     const auto began = std::chrono::steady_clock::now();
+    if (one_look) session.execute(qmp, "stop");
     session.execute(qmp, "migrate", {{"uri", uri}});
-    std::int64_t bytes = 0;
-    for (std::string status; status != "completed";) {
-        const json::value now = session.execute(qmp, "query-migrate");
-        status = text_in(now, "status");
-        if (status == "failed" || status == "cancelled")
-            Session::die("the migration has " + status);
-        if (status == "completed")
-            bytes = now.at("ram").at("transferred").to_number<std::int64_t>();
-        asio::steady_timer pause(session.io, Milliseconds(5));
-        session.wait<bool>([&](auto done) {
-            pause.async_wait([done](boost::system::error_code) { done(true); });
-        });
+    if (one_look) {
+        while (session.execute(qmp, "query-migrate").as_object().count("ram") == 0) pause(session);
+        session.execute(qmp, "cont");
+        session.execute(qmp, "migrate-set-parameters", fast);
     }
+    const std::int64_t bytes = await_end(session, qmp, one_look);
+    // What was stopped when its last byte went is stopped there, too.
+    const auto there = session.connect(target);
+    if (!running(session, there)) session.execute(there, "cont");
     const double ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
     qmp->execute("quit", {}, kLimit, [](Result<json::value>) {});
@@ -115,6 +151,9 @@ int migrate(const std::string& guest, const std::string& from, const std::string
 }  // namespace grl::bridge
 
 int main(int argc, char** argv) {
-    if (argc != 4) grl::bridge::Session::die("GUEST SOURCE_RUN_DIR TARGET_RUN_DIR are wanted");
-    return grl::bridge::migrate(argv[1], argv[2], argv[3]);
+    const bool second_look = argc == 5 && std::string(argv[1]) == "--second-look";
+    if (argc != 4 && !second_look)
+        grl::bridge::Session::die("[--second-look] GUEST SOURCE_RUN_DIR TARGET_RUN_DIR are wanted");
+    char** const words = argv + (second_look ? 1 : 0);
+    return grl::bridge::migrate(words[1], words[2], words[3], second_look);
 }

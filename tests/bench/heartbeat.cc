@@ -3,7 +3,8 @@
 //
 //     heartbeat ADDRESS SECONDS EVERY_MS      prints {"longest_ms": …, "gaps": [[when, ms], …]}
 //
-// Until its standard input ends, or so many seconds have passed.
+// Until its standard input ends, or so many seconds have passed. A guest that answers no more is no
+// downtime: where the last answer is older than a second, that is an error and exit status 1.
 #include <arpa/inet.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
@@ -22,7 +23,8 @@
 
 namespace {
 
-constexpr std::int64_t kGap = 20'000'000;  // ns; shorter ones are not worth a word
+constexpr std::int64_t kGap = 20'000'000;       // ns; shorter ones are not worth a word
+constexpr std::int64_t kSilent = 1'000'000'000;  // ns
 
 std::uint16_t checksum(const icmphdr& header) {
     std::array<std::uint16_t, sizeof header / 2> words{};
@@ -95,6 +97,11 @@ int main(int argc, char** argv) {
             }
             last = now;
         }
+    }
+    if (last == 0 || grl::monotonic_ns() - last > kSilent) {
+        fprintf(stderr, "heartbeat: %s: %s, though %u beats were sent\n", argv[1],
+                last == 0 ? "no answer" : "no answer any more", static_cast<unsigned>(number));
+        return 1;
     }
     printf("{\"longest_ms\": %.3f, \"gaps\": [%s]}\n", static_cast<double>(longest) * 1e-6,
            gaps.c_str());

@@ -53,7 +53,7 @@ in_space() {
 
 # in_ctl CMD..., in_host HOST CMD... (the VMM's), in_machine ctl|HOST CMD...: as root there.
 in_ctl() { in_space ctl GRL_COORDINATOR="$COORDINATOR" "$@"; }
-in_machine() { if is_host "$1"; then in_host "$@"; else in_space "$@"; fi; }
+in_machine() { if is_host "$1"; then in_host "$@"; else in_ctl "${@:2}"; fi; }
 is_host() { [[ " ${HOSTS[*]} " == *" $1 "* ]]; }
 
 # as_user CMD...: on the control host as the ordinary user, with an environment of its own.

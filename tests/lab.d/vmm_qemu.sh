@@ -50,7 +50,7 @@ host_network() {
 switch_on_host() { open_space "$1" --pid --fork; }
 host_serves() { :; }
 in_host() { in_space "$@"; }
-machine_login() { in_space "$1" bash -i; }
+machine_login() { in_machine "$1" bash -i; }
 
 # The rest of a bridge's configuration.
 vmm_bridge() {

@@ -134,7 +134,7 @@ in_host() {
 }
 
 machine_login() {
-    if [[ $1 == ctl ]]; then in_space ctl bash -i; else machine_terminal "$(management_address "$1")"; fi
+    if [[ $1 == ctl ]]; then in_ctl bash -i; else machine_terminal "$(management_address "$1")"; fi
 }
 
 # The rest of a bridge's configuration.
