@@ -66,9 +66,10 @@ Result<void> sync_directory(const std::string& path) {
 }
 
 Result<void> replace_file(const std::string& path, const std::string& text) {
-    // The pid keeps two writers from sharing a temporary file: the last rename wins, whole.
-    const std::string temporary = path + ".tmp." + std::to_string(getpid());
-    Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    // Two writers, also on hosts whose pids are alike, never share a temporary file: the last rename
+    // wins, whole.
+    std::string temporary = path + ".tmp.XXXXXX";
+    Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
     if (!fd) return error_at("creating a file", temporary, errno);
     Result<void> done = write_all(fd.get(), text, temporary);
     if (done && fsync(fd.get()) != 0) done = error_at("syncing a file", temporary, errno);

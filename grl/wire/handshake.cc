@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 #include <charconv>
 
@@ -28,6 +29,7 @@ using tcp = asio::ip::tcp;
 constexpr std::size_t kMaxHandshakes = 256;
 constexpr Milliseconds kHandshakeLimit{5000};
 constexpr Milliseconds kAcceptPause{100};
+constexpr std::size_t kMungeThreads = 4;
 constexpr std::size_t kMaxLogin = 256;
 constexpr std::size_t kMaxOpeningFrame = 64U << 10;  // of a peer that has not proven itself
 
@@ -276,6 +278,7 @@ struct Acceptor::State : std::enable_shared_from_this<Acceptor::State> {
 
     tcp::acceptor acceptor;
     asio::steady_timer pause;
+    std::shared_ptr<asio::thread_pool> munge = std::make_shared<asio::thread_pool>(kMungeThreads);
     std::string munge_socket;
     Accepted accepted;
     std::size_t handshakes = 0;
@@ -285,10 +288,12 @@ namespace {
 
 class ServerOpening final : public Opening {
   public:
-    ServerOpening(tcp::socket socket, std::shared_ptr<std::size_t> count, std::string munge_socket,
+    ServerOpening(tcp::socket socket, std::shared_ptr<std::size_t> count,
+                  std::shared_ptr<asio::thread_pool> munge, std::string munge_socket,
                   Acceptor::Accepted accepted)
         : Opening(std::move(socket), kHandshakeLimit),
           count_(std::move(count)),
+          munge_(std::move(munge)),
           munge_socket_(std::move(munge_socket)),
           accepted_(std::move(accepted)) {
         ++*count_;
@@ -315,8 +320,17 @@ class ServerOpening final : public Opening {
             return refuse(fail("opening a connection", peer_, "its role or name is no valid name",
                                ErrorKind::protocol));
         }
-        Result<Claim> claim = read_credential(hello.credential, munge_socket_);
-        if (!claim) return refuse(claim.error());
+        apart<Result<Claim>>(
+            [credential = hello.credential, socket = munge_socket_] {
+                return read_credential(credential, socket);
+            },
+            [this, hello](const Result<Claim>& claim) {
+                if (!claim) return refuse(claim.error());
+                check_claim(hello, *claim);
+            });
+    }
+
+    void check_claim(const Hello& hello, const Claim& claim) {
         if (hello.version != kProtocolVersion) {
             return refuse(fail("opening a connection", peer_,
                                "it speaks protocol " + std::to_string(hello.version),
@@ -324,18 +338,37 @@ class ServerOpening final : public Opening {
         }
         const std::string expected = hello_payload(challenge_.nonce, hello);
         std::string secret;
-        if (claim->payload.compare(0, expected.size() + 1, expected + " ") == 0) {
-            secret = claim->payload.substr(expected.size() + 1);
-        } else if (claim->payload != expected) {
+        if (claim.payload.compare(0, expected.size() + 1, expected + " ") == 0) {
+            secret = claim.payload.substr(expected.size() + 1);
+        } else if (claim.payload != expected) {
             return refuse(fail("opening a connection", peer_,
                                "the credential is not for this connection", ErrorKind::denied));
         }
-        Result<std::string> credential =
-            make_credential(welcome_payload(hello.nonce, challenge_.nonce), munge_socket_);
-        if (!credential) return refuse(credential.error());
-        send(Welcome{*credential}, [this, self = shared_from_this(), hello, claim = *claim, secret] {
-            Peer peer{hello.role, hello.name, claim.uid, claim.origin, address_, secret};
-            accepted_(finish(hello.role + " " + hello.name), std::move(peer));
+        const Peer peer{hello.role, hello.name, claim.uid, claim.origin, address_, secret};
+        apart<Result<std::string>>(
+            [payload = welcome_payload(hello.nonce, challenge_.nonce), socket = munge_socket_] {
+                return make_credential(payload, socket);
+            },
+            [this, peer](const Result<std::string>& credential) {
+                if (!credential) return refuse(credential.error());
+                send(Welcome{*credential}, [this, self = shared_from_this(), peer] {
+                    accepted_(finish(peer.role + " " + peer.name), peer);
+                });
+            });
+    }
+
+    // Calls of MUNGE block, for seconds where its daemon does not answer: away from this thread.
+    template <class T>
+    void apart(std::function<T()> call, std::function<void(const T&)> then) {
+        asio::post(*munge_, [this, self = shared_from_this(), call = std::move(call),
+                             then = std::move(then)]() mutable {
+            T outcome = call();
+            // The last to let go of this must not be one of the pool's threads.
+            asio::post(socket_.get_executor(),
+                       [this, self = std::move(self), then = std::move(then),
+                        outcome = std::move(outcome)] {
+                           if (!over_) then(outcome);
+                       });
         });
     }
 
@@ -364,6 +397,7 @@ class ServerOpening final : public Opening {
     void failed(const Error& why) override { log_warning("refused a connection: " + why.text()); }
 
     std::shared_ptr<std::size_t> count_;
+    std::shared_ptr<asio::thread_pool> munge_;
     std::string munge_socket_;
     Acceptor::Accepted accepted_;
     Challenge challenge_;
@@ -384,8 +418,8 @@ void Acceptor::State::accept_next() {
         if (self->handshakes >= kMaxHandshakes) {
             log_warning("dropped a connection: too many are being opened");
         } else {
-            std::make_shared<ServerOpening>(std::move(socket), count, self->munge_socket,
-                                            self->accepted)
+            std::make_shared<ServerOpening>(std::move(socket), count, self->munge,
+                                            self->munge_socket, self->accepted)
                 ->start();
         }
         self->accept_next();
@@ -406,6 +440,8 @@ Acceptor::~Acceptor() {
     boost::system::error_code ignored;
     state_->acceptor.close(ignored);
     state_->pause.cancel();
+    state_->munge->stop();
+    state_->munge->join();
 }
 
 Result<std::unique_ptr<Acceptor>> Acceptor::listen(asio::io_context& io, const Endpoint& endpoint,

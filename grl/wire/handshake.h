@@ -47,7 +47,8 @@ void connect_channel(asio::io_context& io, ConnectOptions options,
                      std::function<void(Result<std::shared_ptr<Channel>>)> done);
 
 // Listens until destroyed. `accepted` gets each peer that has proven itself; the others are logged
-// and dropped. At most 256 handshakes are open at a time, each for 5 s.
+// and dropped. At most 256 handshakes are open at a time, each for 5 s. MUNGE is asked on threads of
+// its own; the destructor waits for those of its calls that are under way.
 class Acceptor {
   public:
     using Accepted = std::function<void(std::shared_ptr<Channel>, Peer)>;

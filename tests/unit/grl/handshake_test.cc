@@ -56,6 +56,7 @@ class Munged {
         }
     }
     const std::string& socket() const { return socket_; }
+    void signal(int number) const { kill(pid_, number); }
 
   private:
     std::string socket_;
@@ -130,6 +131,26 @@ TEST_F(Handshakes, WithoutMungedTheErrorNamesTheSocket) {
     ASSERT_FALSE(channel);
     EXPECT_NE(channel.error().text().find("/nowhere/munge.socket"), std::string::npos)
         << channel.error().text();
+}
+
+TEST_F(Handshakes, AMungedThatDoesNotAnswerKeepsTheServersThreadFromNothing) {
+    Munged server(dir / "server", 'a'), client(dir / "client", 'a');
+    server.signal(SIGSTOP);
+    int ticks = 0;
+    asio::steady_timer timer(io);
+    std::function<void()> tick = [&] {
+        timer.expires_after(std::chrono::milliseconds(20));
+        timer.async_wait([&](const boost::system::error_code& ec) {
+            if (ec) return;
+            if (++ticks == 25) server.signal(SIGCONT);
+            tick();
+        });
+    };
+    tick();
+    auto channel = connect(client.socket(), server.socket());
+    EXPECT_GE(ticks, 25);
+    EXPECT_TRUE(channel) << channel.error().text();
+    server.signal(SIGCONT);
 }
 
 TEST_F(Handshakes, NobodyListeningIsUnreachable) {
