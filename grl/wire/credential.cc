@@ -39,9 +39,15 @@ struct Freer {
 
 }  // namespace
 
-Result<std::string> make_credential(const std::string& payload, const std::string& socket) {
+Result<std::string> make_credential(const std::string& payload, const std::string& socket,
+                                    std::optional<std::uint32_t> reader) {
     Result<Context> ctx = make_context(socket);
     if (!ctx) return ctx.error();
+    if (reader) {
+        munge_err_t rc = munge_ctx_set(ctx->get(), MUNGE_OPT_UID_RESTRICTION,
+                                       static_cast<uid_t>(*reader));
+        if (rc != EMUNGE_SUCCESS) return munge_error("using MUNGE", rc, ctx->get(), socket);
+    }
     char* text = nullptr;
     munge_err_t rc = munge_encode(&text, ctx->get(), payload.data(),
                                   static_cast<int>(payload.size()));

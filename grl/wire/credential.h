@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "grl/base/result.h"
@@ -16,7 +17,10 @@ struct Claim {
 };
 
 // `socket` empty: MUNGE's default. Only this uid's processes at the same socket's key can make it.
-Result<std::string> make_credential(const std::string& payload, const std::string& socket);
+// `reader`: the one uid that may read it, root not excepted; else whoever reaches a munged of the
+// realm.
+Result<std::string> make_credential(const std::string& payload, const std::string& socket,
+                                    std::optional<std::uint32_t> reader = {});
 Result<Claim> read_credential(const std::string& credential, const std::string& socket);
 
 // 128 random bits in hexadecimal.

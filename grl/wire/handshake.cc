@@ -211,10 +211,12 @@ class ClientOpening final : public Opening {
         hello_.name = options_.name;
         hello_.nonce = make_nonce();
         server_nonce_ = challenge.nonce;
-        Result<std::string> credential =
-            make_credential(hello_payload(server_nonce_, hello_) +
-                                (options_.secret.empty() ? "" : " " + options_.secret),
-                            options_.munge_socket);
+        // A secret is for the server's eyes, and not for all users of the realm's hosts.
+        const bool secret = !options_.secret.empty();
+        Result<std::string> credential = make_credential(
+            hello_payload(server_nonce_, hello_) + (secret ? " " + options_.secret : ""),
+            options_.munge_socket,
+            secret ? std::optional(options_.server_uid) : std::nullopt);
         if (!credential) return end(credential.error());
         hello_.credential = *credential;
         send(hello_);

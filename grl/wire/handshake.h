@@ -38,7 +38,7 @@ struct ConnectOptions {
     Milliseconds limit{5000};
     // The server must be root or this user.
     std::uint32_t server_uid = 0;
-    // For the server alone: only who has the realm's key can read it. Without spaces.
+    // For the server alone: only `server_uid` with the realm's key can read it. Without spaces.
     std::string secret = {};
 };
 

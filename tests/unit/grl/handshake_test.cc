@@ -68,6 +68,7 @@ struct Handshakes : testing::Test {
     asio::io_context io;
     std::vector<Peer> accepted;
     std::string secret;
+    std::uint32_t server_uid = 0;
 
     void SetUp() override {
         if (geteuid() != 0 || access("/usr/sbin/munged", X_OK) != 0) {
@@ -89,6 +90,7 @@ struct Handshakes : testing::Test {
         options.role = "ctl";
         options.name = "user";
         options.secret = secret;
+        options.server_uid = server_uid;
         connect_channel(io, options, [&](Result<std::shared_ptr<Channel>> c) {
             outcome = std::move(c);
             io.stop();
@@ -115,6 +117,22 @@ TEST_F(Handshakes, ASecretIsToldToTheServer) {
     ASSERT_TRUE(connect(munged.socket(), munged.socket()));
     ASSERT_EQ(accepted.size(), 1U);
     EXPECT_EQ(accepted[0].secret, secret);
+}
+
+TEST_F(Handshakes, ASecretIsForTheServersUserAlone) {
+    Munged munged(dir / "a", 'a');
+    auto read_as = [&](std::uint32_t reader) {
+        auto credential = make_credential("secret", munged.socket(), reader);
+        EXPECT_TRUE(credential) << credential.error().text();
+        return read_credential(credential ? *credential : "", munged.socket());
+    };
+    EXPECT_TRUE(read_as(geteuid()));
+    EXPECT_FALSE(read_as(geteuid() + 1));
+    // So an encrypted stream is refused by a server of another user than was said.
+    secret = "of-both-ends";
+    server_uid = geteuid() + 1;
+    EXPECT_FALSE(connect(munged.socket(), munged.socket()));
+    EXPECT_TRUE(accepted.empty());
 }
 
 TEST_F(Handshakes, AnotherKeyIsDenied) {
