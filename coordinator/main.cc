@@ -1,8 +1,10 @@
 // grl-coordinator: one per cluster, outside the guests.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/signal_set.hpp>
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <csignal>
 #include <iostream>
 
@@ -21,6 +23,17 @@ constexpr const char* kDefaultConfig = "/etc/grl/coordinator.toml";
 int say(const Error& error) {
     log_error(error.text());
     return static_cast<int>(error.kind);
+}
+
+// A connection a bridge, master and asker: the usual soft limit of 1024 would end that at some
+// hundred nodes.
+void raise_descriptor_limit() {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+        log_warning("the limit of open files cannot be raised: " + errno_text(errno));
+    }
 }
 
 Result<std::unique_ptr<Acceptor>> listen(asio::io_context& io, const std::string& address,
@@ -83,6 +96,7 @@ int main(int argc, char** argv) {
 
     log_start("grl-coordinator", given.count("verbose") ? LogLevel::debug : LogLevel::info);
     std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     auto config = load_coordinator_config(path);
     return config ? serve(*config) : say(config.error());
 }

@@ -96,6 +96,7 @@ check_gtest_report() {
 
 check_static() {
     check_one "shellcheck finds nothing" check_shell
+    check_one "the coordinator's unit exposes little" systemd-analyze security --offline=true --threshold=20 "$SOURCE/dist/grl-coordinator.service"
     check_one "every include follows an arrow" "$SOURCE/tests/arrows" "$SOURCE"
     check_one "clang-tidy finds nothing" make -C "$BUILD" tidy
 }
