@@ -55,7 +55,7 @@ json::value write_list(const void* first, std::size_t count, std::size_t stride,
     return a;
 }
 
-json::value write_struct(const void* whole, std::span<const JsonField> fields) {
+json::object write_struct(const void* whole, std::span<const JsonField> fields) {
     json::object o;
     for (const auto& f : fields) {
         json::value value = f.write(f.of(const_cast<void*>(whole)));

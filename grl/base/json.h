@@ -93,7 +93,7 @@ struct JsonField {
 };
 
 json::value write_list(const void* first, std::size_t count, std::size_t stride, WriteJson write);
-json::value write_struct(const void* whole, std::span<const JsonField> fields);
+json::object write_struct(const void* whole, std::span<const JsonField> fields);
 
 bool read_enum(const json::value& in, std::int64_t& out, JsonReading& reading,
                const std::string& path, std::span<const JsonEnumerator> all);
@@ -230,6 +230,12 @@ struct JsonFields {
 template <class T>
 json::value to_json(const T& value) {
     return Json<T>::write(&value);
+}
+
+// Of a described struct.
+template <class T>
+json::object to_object(const T& value) {
+    return write_struct(&value, JsonFields<T>::kAll);
 }
 
 // What was wrong, or nothing.
