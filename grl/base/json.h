@@ -5,16 +5,20 @@
 // it as defaulted by deriving from Defaulted; an unknown field is passed over (a newer peer may send
 // it) unless Unknown::refuse is asked for (configuration). Errors name the path of the field.
 // No exceptions; any thread.
+//
+// A type is two functions on an untyped value, a struct a table of its fields and an enum a table of
+// its names, all of which json.cc walks: a file that names a message gets tables of it and no code.
 #pragma once
 
+#include <array>
 #include <boost/describe.hpp>
 #include <boost/json.hpp>
 #include <boost/mp11.hpp>
-#include <concepts>
+#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -39,185 +43,211 @@ template <class T>
 using MembersOf = boost::describe::describe_members<T, boost::describe::mod_public |
                                                            boost::describe::mod_inherited>;
 
-template <class T>
-struct IsOptional : std::false_type {};
-template <class T>
-struct IsOptional<std::optional<T>> : std::true_type {};
-template <class T>
-struct IsVector : std::false_type {};
-template <class T>
-struct IsVector<std::vector<T>> : std::true_type {};
-template <class T>
-struct IsStringMap : std::false_type {};
-template <class T>
-struct IsStringMap<std::map<std::string, T>> : std::true_type {};
+struct JsonEnumerator {
+    const char* name;
+    std::int64_t value;
+};
+
+template <class E, class... D>
+constexpr auto enumerators_in(boost::mp11::mp_list<D...>) {
+    return std::array<JsonEnumerator, sizeof...(D)>{
+        {{D::name, static_cast<std::int64_t>(D::value)}...}};
+}
+template <DescribedEnum E>
+inline constexpr auto kEnumerators = enumerators_in<E>(
+    boost::mp11::mp_rename<boost::describe::describe_enumerators<E>, boost::mp11::mp_list>());
+
+std::string enumerator_name(std::span<const JsonEnumerator> all, std::int64_t value);
+const JsonEnumerator* find_enumerator(std::span<const JsonEnumerator> all, std::string_view name);
 
 template <DescribedEnum E>
 std::string name_of(E value) {
-    return boost::describe::enum_to_string(value, "unknown");
+    return enumerator_name(kEnumerators<E>, static_cast<std::int64_t>(value));
 }
 
 template <DescribedEnum E>
 std::optional<E> enum_of(std::string_view text) {
-    std::optional<E> found;
-    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>([&](auto d) {
-        if (text == d.name) found = d.value;
-    });
-    return found;
+    const JsonEnumerator* found = find_enumerator(kEnumerators<E>, text);
+    return found ? std::optional<E>(static_cast<E>(found->value)) : std::nullopt;
 }
+
+// One reading of a whole value: how strictly, and what was wrong with it.
+struct JsonReading {
+    Unknown unknown = Unknown::pass;
+    std::string why;  // "field guests[1].name: a text is wanted"
+
+    bool bad(const std::string& path, std::string_view wanted);
+};
+
+using WriteJson = json::value (*)(const void* value);
+// False with the reading's `why` set; `out` is unspecified then.
+using ReadJson = bool (*)(const json::value& in, void* out, JsonReading& reading,
+                          const std::string& path);
+
+struct JsonField {
+    const char* name;
+    bool optional;
+    void* (*of)(void* whole);
+    WriteJson write;
+    ReadJson read;
+};
+
+json::value write_list(const void* first, std::size_t count, std::size_t stride, WriteJson write);
+json::object write_struct(const void* whole, std::span<const JsonField> fields);
+
+bool read_enum(const json::value& in, std::int64_t& out, JsonReading& reading,
+               const std::string& path, std::span<const JsonEnumerator> all);
+// `append` gives the place of one more element.
+bool read_list(const json::value& in, void* out, JsonReading& reading, const std::string& path,
+               void* (*append)(void* list), ReadJson read);
+bool read_map(const json::value& in, void* out, JsonReading& reading, const std::string& path,
+              void* (*at)(void* map, const std::string& key), ReadJson read);
+bool read_struct(const json::value& in, void* out, JsonReading& reading, const std::string& path,
+                 std::span<const JsonField> fields, bool defaulted);
+
+template <class T>
+struct JsonFields;
+
+// Everything but the leaves, which json.cc has.
+template <class T>
+struct Json {
+    static_assert(Described<T> || DescribedEnum<T>,
+                  "describe the struct with BOOST_DESCRIBE_STRUCT");
+
+    static json::value write(const void* value) {
+        if constexpr (DescribedEnum<T>) {
+            return json::value(name_of(*static_cast<const T*>(value)));
+        } else {
+            return write_struct(value, JsonFields<T>::kAll);
+        }
+    }
+    static bool read(const json::value& in, void* out, JsonReading& reading,
+                     const std::string& path) {
+        if constexpr (DescribedEnum<T>) {
+            std::int64_t value = 0;
+            if (!read_enum(in, value, reading, path, kEnumerators<T>)) return false;
+            *static_cast<T*>(out) = static_cast<T>(value);
+            return true;
+        } else {
+            return read_struct(in, out, reading, path, JsonFields<T>::kAll,
+                               std::is_base_of_v<Defaulted, T>);
+        }
+    }
+};
+
+#define GRL_JSON_LEAF(...)                                                                \
+    template <>                                                                           \
+    struct Json<__VA_ARGS__> {                                                            \
+        static json::value write(const void* value);                                      \
+        static bool read(const json::value& in, void* out, JsonReading& reading,          \
+                         const std::string& path);                                        \
+    };
+GRL_JSON_LEAF(json::value)
+GRL_JSON_LEAF(json::object)
+GRL_JSON_LEAF(std::string)
+GRL_JSON_LEAF(bool)
+GRL_JSON_LEAF(double)
+GRL_JSON_LEAF(int)
+GRL_JSON_LEAF(std::int64_t)
+GRL_JSON_LEAF(std::uint16_t)
+GRL_JSON_LEAF(std::uint32_t)
+GRL_JSON_LEAF(std::uint64_t)
+#undef GRL_JSON_LEAF
+
+template <class T>
+struct Json<std::optional<T>> {
+    static json::value write(const void* value) {
+        const auto& inner = *static_cast<const std::optional<T>*>(value);
+        return inner ? Json<T>::write(&*inner) : json::value();
+    }
+    static bool read(const json::value& in, void* out, JsonReading& reading,
+                     const std::string& path) {
+        auto& inner = *static_cast<std::optional<T>*>(out);
+        inner.reset();
+        return in.is_null() || Json<T>::read(in, &inner.emplace(), reading, path);
+    }
+};
+
+template <class T>
+struct Json<std::vector<T>> {
+    static json::value write(const void* value) {
+        const auto& list = *static_cast<const std::vector<T>*>(value);
+        return write_list(list.data(), list.size(), sizeof(T), Json<T>::write);
+    }
+    static bool read(const json::value& in, void* out, JsonReading& reading,
+                     const std::string& path) {
+        static_cast<std::vector<T>*>(out)->clear();
+        return read_list(
+            in, out, reading, path,
+            [](void* list) -> void* { return &static_cast<std::vector<T>*>(list)->emplace_back(); },
+            Json<T>::read);
+    }
+};
+
+template <class T>
+struct Json<std::map<std::string, T>> {
+    using Map = std::map<std::string, T>;
+    static json::value write(const void* value) {
+        json::object o;
+        for (const auto& [k, v] : *static_cast<const Map*>(value)) o[k] = Json<T>::write(&v);
+        return o;
+    }
+    static bool read(const json::value& in, void* out, JsonReading& reading,
+                     const std::string& path) {
+        static_cast<Map*>(out)->clear();
+        return read_map(
+            in, out, reading, path,
+            [](void* map, const std::string& key) -> void* { return &(*static_cast<Map*>(map))[key]; },
+            Json<T>::read);
+    }
+};
+
+template <class T>
+inline constexpr bool kIsOptional = false;
+template <class T>
+inline constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <class Whole, auto Pointer>
+void* field_of(void* whole) {
+    return &(static_cast<Whole*>(whole)->*Pointer);
+}
+
+template <class Whole, class Member>
+constexpr JsonField json_field(const char* name, void* (*of)(void*), Member Whole::*) {
+    return {name, kIsOptional<Member>, of, Json<Member>::write, Json<Member>::read};
+}
+
+template <class T>
+struct JsonFields {
+    template <class... D>
+    static constexpr std::array<JsonField, sizeof...(D)> in(boost::mp11::mp_list<D...>) {
+        return {{json_field(D::name, field_of<T, D::pointer>, D::pointer)...}};
+    }
+    static constexpr auto kAll =
+        in(boost::mp11::mp_rename<MembersOf<T>, boost::mp11::mp_list>());
+};
 
 template <class T>
 json::value to_json(const T& value) {
-    if constexpr (std::is_same_v<T, json::object> || std::is_same_v<T, json::value>) {
-        return value;
-    } else if constexpr (std::is_same_v<T, bool> || std::is_arithmetic_v<T> ||
-                         std::is_same_v<T, std::string>) {
-        return json::value(value);
-    } else if constexpr (DescribedEnum<T>) {
-        return json::value(name_of(value));
-    } else if constexpr (IsOptional<T>::value) {
-        return value ? to_json(*value) : json::value();
-    } else if constexpr (IsVector<T>::value) {
-        json::array a;
-        for (const auto& e : value) a.push_back(to_json(e));
-        return a;
-    } else if constexpr (IsStringMap<T>::value) {
-        json::object o;
-        for (const auto& [k, v] : value) o[k] = to_json(v);
-        return o;
-    } else {
-        static_assert(Described<T>, "describe the struct with BOOST_DESCRIBE_STRUCT");
-        json::object o;
-        boost::mp11::mp_for_each<MembersOf<T>>([&](auto d) {
-            const auto& member = value.*d.pointer;
-            if constexpr (IsOptional<std::remove_cvref_t<decltype(member)>>::value) {
-                if (!member) return;
-            }
-            o[d.name] = to_json(member);
-        });
-        return o;
-    }
+    return Json<T>::write(&value);
 }
 
-// Reads `in` into `out`; false with `why` set ("field guests[1].name: a text is wanted").
-// `out` is unspecified after a failure.
+// Of a described struct.
 template <class T>
-bool read_json(const json::value& in, T& out, std::string& why, const std::string& path = "",
-               Unknown unknown = Unknown::pass) {
-    auto bad = [&](std::string_view wanted) {
-        why = (path.empty() ? std::string("the value") : "field " + path) + ": " +
-              std::string(wanted) + " is wanted";
-        return false;
-    };
-    if constexpr (std::is_same_v<T, json::value>) {
-        out = in;
-        return true;
-    } else if constexpr (std::is_same_v<T, json::object>) {
-        if (!in.is_object()) return bad("an object");
-        out = in.get_object();
-        return true;
-    } else if constexpr (std::is_same_v<T, bool>) {
-        if (!in.is_bool()) return bad("true or false");
-        out = in.get_bool();
-        return true;
-    } else if constexpr (std::is_integral_v<T>) {
-        boost::system::error_code ec;
-        T number = in.to_number<T>(ec);
-        if (ec || in.is_double()) {
-            return bad("a whole number from " + std::to_string(std::numeric_limits<T>::min()) +
-                       " to " + std::to_string(std::numeric_limits<T>::max()));
-        }
-        out = number;
-        return true;
-    } else if constexpr (std::is_floating_point_v<T>) {
-        if (!in.is_number()) return bad("a number");
-        out = in.to_number<T>();
-        return true;
-    } else if constexpr (std::is_same_v<T, std::string>) {
-        if (!in.is_string()) return bad("a text");
-        out.assign(in.get_string().data(), in.get_string().size());
-        return true;
-    } else if constexpr (DescribedEnum<T>) {
-        std::string names;
-        boost::mp11::mp_for_each<boost::describe::describe_enumerators<T>>(
-            [&](auto d) { names += std::string(names.empty() ? "" : ", ") + d.name; });
-        if (!in.is_string()) return bad("one of " + names);
-        auto value = enum_of<T>(std::string_view(in.get_string()));
-        if (!value) return bad("one of " + names);
-        out = *value;
-        return true;
-    } else if constexpr (IsOptional<T>::value) {
-        if (in.is_null()) {
-            out.reset();
-            return true;
-        }
-        typename T::value_type inner{};
-        if (!read_json(in, inner, why, path, unknown)) return false;
-        out = std::move(inner);
-        return true;
-    } else if constexpr (IsVector<T>::value) {
-        if (!in.is_array()) return bad("a list");
-        out.clear();
-        for (const auto& e : in.get_array()) {
-            typename T::value_type element{};
-            if (!read_json(e, element, why, path + "[" + std::to_string(out.size()) + "]",
-                           unknown)) {
-                return false;
-            }
-            out.push_back(std::move(element));
-        }
-        return true;
-    } else if constexpr (IsStringMap<T>::value) {
-        if (!in.is_object()) return bad("an object");
-        out.clear();
-        for (const auto& kv : in.get_object()) {
-            const std::string key(kv.key());
-            if (!read_json(kv.value(), out[key], why, path + "." + key, unknown)) return false;
-        }
-        return true;
-    } else {
-        static_assert(Described<T>, "describe the struct with BOOST_DESCRIBE_STRUCT");
-        if (!in.is_object()) return bad("an object");
-        const json::object& o = in.get_object();
-        bool good = true;
-        std::size_t known = 0;
-        boost::mp11::mp_for_each<MembersOf<T>>([&](auto d) {
-            if (!good) return;
-            auto& member = out.*d.pointer;
-            const std::string at = path.empty() ? d.name : path + "." + d.name;
-            const json::value* v = o.if_contains(d.name);
-            if (v) {
-                ++known;
-                good = read_json(*v, member, why, at, unknown);
-            } else if constexpr (!IsOptional<std::remove_cvref_t<decltype(member)>>::value &&
-                                 !std::is_base_of_v<Defaulted, T>) {
-                why = "field " + at + " is missing";
-                good = false;
-            }
-        });
-        if (good && unknown == Unknown::refuse && known != o.size()) {
-            for (const auto& kv : o) {
-                bool is_member = false;
-                boost::mp11::mp_for_each<MembersOf<T>>(
-                    [&](auto d) { is_member = is_member || kv.key() == d.name; });
-                if (is_member) continue;
-                why = "unknown key " + (path.empty() ? "" : path + ".") + std::string(kv.key());
-                return false;
-            }
-        }
-        return good;
-    }
+json::object to_object(const T& value) {
+    return write_struct(&value, JsonFields<T>::kAll);
 }
+
+// What was wrong, or nothing.
+Result<void> read_whole(const json::value& in, void* out, ReadJson read, const std::string& subject,
+                        Unknown unknown);
 
 // `subject` says what is being read ("message drain", "manifest"), for the error.
 template <class T>
 Result<T> from_json(const json::value& in, const std::string& subject,
                     Unknown unknown = Unknown::pass) {
     T out{};
-    std::string why;
-    if (!read_json(in, out, why, "", unknown)) {
-        return fail("reading " + subject, "", why, ErrorKind::protocol);
-    }
+    if (auto r = read_whole(in, &out, Json<T>::read, subject, unknown); !r) return r.error();
     return out;
 }
 

@@ -39,7 +39,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
         template <class Message>
         void reply(const Message& body) {
-            finish("reply", to_json(body).as_object());
+            finish("reply", to_object(body));
         }
         void error(const Error& error);
         template <class Message>
@@ -48,7 +48,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
         }
         template <class Message>
         void progress(const Message& body) {
-            send("progress", to_json(body).as_object());
+            send("progress", to_object(body));
         }
         bool open() const { return id_ != 0 && !channel_.expired(); }
 
@@ -80,14 +80,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
     template <class Message>
     void send(const Message& message) {
-        send_frame(Message::kType, 0, to_json(message).as_object());
+        send_frame(Message::kType, 0, to_object(message));
     }
 
     // `done` gets the reply's body as a Message, or an error.
     template <class ReplyMessage, class Message>
     void request(const Message& message, Milliseconds limit,
                  std::function<void(Result<ReplyMessage>)> done, Progress progress = {}) {
-        request_raw(Message::kType, to_json(message).as_object(), limit,
+        request_raw(Message::kType, to_object(message), limit,
                     [done = std::move(done)](Result<json::object> body) {
                         if (!body) return done(body.error());
                         done(from_json<ReplyMessage>(*body, ReplyMessage::kType));

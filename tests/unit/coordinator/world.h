@@ -28,14 +28,14 @@ struct World;
 struct FakeSlurm : SlurmView {
     explicit FakeSlurm(asio::io_context& i) : io(i) {}
     void look(std::uint32_t job, std::chrono::milliseconds, Then then) override {
-        asio::post(io, [this, job, then = std::move(then)] {
+        answer([this, job, then = std::move(then)] {
             auto it = jobs.find(job);
             if (it != jobs.end()) return then(it->second);
             then(fail("asking Slurm", "", "there is no such job", ErrorKind::not_found));
         });
     }
     void nodes(std::function<void(Result<std::vector<NodeFacts>>)> then) override {
-        asio::post(io, [this, then = std::move(then)] { then(node_list); });
+        answer([this, then = std::move(then)] { then(node_list); });
     }
     void change(NodeChange change, std::function<void(Result<void>)> then) override {
         for (NodeFacts& n : node_list) {
@@ -44,13 +44,20 @@ struct FakeSlurm : SlurmView {
             if (change.comment) n.comment = *change.comment;
             if (change.reason) n.reason = *change.reason;
         }
-        asio::post(io, [then = std::move(then)] { then({}); });
+        answer([then = std::move(then)] { then({}); });
     }
     void drain(const std::string& node, const std::string& reason) {
         std::erase_if(node_list, [&](const NodeFacts& n) { return n.name == node; });
         node_list.push_back({node, true, reason, "rack=7 host=h2", ++drains});
     }
+    // As the real one: no answer comes once its coordinator has ended.
+    void answer(std::function<void()> then) {
+        asio::post(io, [then = std::move(then), alive = std::weak_ptr<int>(life)] {
+            if (!alive.expired()) then();
+        });
+    }
     asio::io_context& io;
+    std::shared_ptr<int> life = std::make_shared<int>();
     std::map<std::uint32_t, JobFacts> jobs;
     std::vector<NodeFacts> node_list;
     std::int64_t drains = 0;
