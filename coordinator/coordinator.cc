@@ -102,7 +102,7 @@ void Coordinator::watch_hosts() {
     Hosts::Handlers handlers;
     handlers.connected = [this](const Host& host) {
         note_places(host);
-        sweep_.host_connected(host);
+        sweep_.bridge_connected(host.channel);
         moves_.settle();
     };
     handlers.changed = [this](const Host& host) {

@@ -10,12 +10,12 @@
 #include <memory>
 #include <string>
 
-#include "coordinator/cluster/masters.h"
+#include "coordinator/requests/masters.h"
 #include "coordinator/lines/lines.h"
 #include "coordinator/move/moves.h"
 #include "coordinator/requests/control.h"
 #include "coordinator/restore/restores.h"
-#include "coordinator/slurm/drain_watch.h"
+#include "coordinator/move/drain_watch.h"
 
 namespace grl::coordinator {
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "coordinator/restore/placement.h"
+#include "coordinator/cluster/placement.h"
+#include "coordinator/engine/gather.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
 #include "grl/messages/opening.h"
@@ -28,6 +29,13 @@ const GuestInfo* info_of(const Host& host, const std::string& guest) {
         if (g.name == guest) return &g;
     }
     return nullptr;
+}
+
+// Why it did not leave its host; empty: it did.
+std::string stays(const Result<MoveReport>& outcome) {
+    if (!outcome) return outcome.error().text();
+    if (outcome->line.phase == Phase::done) return {};
+    return "guest " + outcome->guest + " stays: " + outcome->line.reason;
 }
 
 bool left_behind(GuestState state) {
@@ -253,39 +261,32 @@ void Moves::evacuate(const std::string& name, const std::string& cause,
     closed_.insert(name);
     parts_.store.note([name](Catalog& c) { return c.put_closed(name, true); });
     struct Round {
-        std::size_t left = 1;  // one for this call
         MoveReports reports;
         std::string fault;
     };
-    auto round = std::make_shared<Round>();
-    auto end_one = [round, name, done = std::move(done)] {
-        if (--round->left != 0) return;
-        if (round->fault.empty()) return done(std::move(round->reports));
-        done(fail("evacuating host " + name, "", round->fault, ErrorKind::refused));
-    };
+    Round round;
     for (const auto& [guest, target] : under_way_) {
-        if (target == name) round->fault = "guest " + guest + " is on its way here: ask again";
+        if (target == name) round.fault = "guest " + guest + " is on its way here: ask again";
     }
+    std::vector<std::string> leaving;
     for (const GuestInfo& g : host->inventory.guests) {
         if (!holds_state(g.state)) continue;
-        if (g.state != GuestState::running) {
-            round->fault = "guest " + g.name + " is " + name_of(g.state) + ": ask again later";
-            continue;
+        if (g.state == GuestState::running) {
+            leaving.push_back(g.name);
+        } else {
+            round.fault = "guest " + g.name + " is " + name_of(g.state) + ": ask again later";
         }
-        ++round->left;
-        move(g.name, "", cause, {progress, [round, end_one](Result<MoveReport> outcome) {
-                                     if (outcome) round->reports.moves.push_back(*outcome);
-                                     const std::string why =
-                                         !outcome ? outcome.error().text()
-                                         : outcome->line.phase == Phase::done
-                                             ? ""
-                                             : "guest " + outcome->guest +
-                                                   " stays: " + outcome->line.reason;
-                                     if (round->fault.empty()) round->fault = why;
-                                     end_one();
-                                 }});
     }
-    end_one();
+    Gather<Round> gather(std::move(round), [name, done = std::move(done)](Round& r) {
+        if (r.fault.empty()) return done(std::move(r.reports));
+        done(fail("evacuating host " + name, "", r.fault, ErrorKind::refused));
+    });
+    auto take = [](Round& r, const Result<MoveReport>& outcome) {
+        if (outcome) r.reports.moves.push_back(*outcome);
+        if (r.fault.empty()) r.fault = stays(outcome);
+    };
+    for (const std::string& guest : leaving) move(guest, "", cause, {progress, gather.one(take)});
+    gather.all_asked();
 }
 
 void Moves::reopen(const std::string& host, std::function<void(Result<Done>)> done) {

@@ -1,5 +1,6 @@
 #include "coordinator/requests/control.h"
 
+#include "coordinator/engine/gather.h"
 #include "coordinator/requests/status.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
@@ -289,19 +290,15 @@ void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
                                  ErrorKind::not_found));
     }
     // A move that was broken off may have left something of it on two.
-    struct Round {
-        std::size_t left;
-        Result<Done> outcome = Done{};
-    };
-    auto round = std::make_shared<Round>(Round{here.size()});
+    Gather<Result<Done>> gather(Done{}, [asker](auto& outcome) { asker->result(outcome); });
     for (const Host* host : here) {
-        host->channel->request<Done>(DestroyGuests{{question->guest}},
-                                     Milliseconds(parts_.config.deadlines.fence_ms),
-                                     [asker, round](const Result<Done>& done) {
-                                         if (!done) round->outcome = done;
-                                         if (--round->left == 0) asker->result(round->outcome);
-                                     });
+        host->channel->request<Done>(
+            DestroyGuests{{question->guest}}, Milliseconds(parts_.config.deadlines.fence_ms),
+            gather.one([](Result<Done>& outcome, const Result<Done>& done) {
+                if (!done) outcome = done;
+            }));
     }
+    gather.all_asked();
 }
 
 // ---- moves ----

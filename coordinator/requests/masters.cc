@@ -1,4 +1,4 @@
-#include "coordinator/cluster/masters.h"
+#include "coordinator/requests/masters.h"
 
 #include <algorithm>
 

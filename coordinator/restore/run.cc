@@ -137,9 +137,6 @@ void RestoreRun::end() {
         outcome = fail(subject, "", machine_.reason(), kind_);
         log_warning(outcome.error().text());
     }
-    parts_.store.note([job = job_, at = wall_ns(), body = to_json(report_)](Catalog& c) {
-        return c.add_history(job, "restore", at, body);
-    });
     lines_.hold_off(job_, "");
     asio::post(parts_.io, [self = shared_from_this(), outcome] {
         if (self->hooks_.ended) self->hooks_.ended(outcome);

@@ -1,4 +1,4 @@
-// One restore on its way: does what the stages' table says (restore_machine.h).
+// One restore on its way: does what the stages' table says (table.h).
 // Runs on the io_context's thread; nothing blocks.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <string>
 
 #include "coordinator/lines/lines.h"
-#include "coordinator/restore/placement.h"
+#include "coordinator/cluster/placement.h"
 #include "coordinator/restore/table.h"
 #include "grl/messages/masters.h"
 #include "grl/messages/reports.h"
