@@ -25,7 +25,7 @@ class Gather {
     template <class Take>
     auto one(Take take) {
         ++state_->left;
-        return [state = state_, take = std::move(take)](const auto& answer) {
+        return [state = state_, take = std::move(take)](const auto& answer) mutable {
             take(state->round, answer);
             state->end_one();
         };
