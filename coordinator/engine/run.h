@@ -31,13 +31,15 @@ class Run : public std::enable_shared_from_this<Run> {
     // Nothing is done or told any more: the owner ends.
     virtual void abandon() { leave_state(); }
     virtual bool over() const = 0;
-    virtual const std::string& reason() const = 0;  // the first that turned it back; empty: none did
+    virtual const std::string& reason()
+        const = 0;  // the first that turned it back; empty: none did
 
   protected:
     explicit Run(asio::io_context& io) : io_(io), deadline_(io) {}
 
-    // What the kinds fill in, in the order of the calls when a state is entered: its own book-keeping,
-    // what the state does (it may raise events: they are taken afterwards), and who is told of it.
+    // What the kinds fill in, in the order of the calls when a state is entered: its own
+    // book-keeping, what the state does (it may raise events: they are taken afterwards), and who
+    // is told of it.
     virtual void entered() {}
     virtual void act() = 0;
     virtual void tell() {}
@@ -76,7 +78,8 @@ class Run : public std::enable_shared_from_this<Run> {
     // A callback that is passed over once the state has been left or the run is gone.
     template <class Then>
     auto here(Then then) {
-        return [weak = weak_from_this(), epoch = epoch_, then = std::move(then)](auto&&... args) mutable {
+        return [weak = weak_from_this(), epoch = epoch_,
+                then = std::move(then)](auto&&... args) mutable {
             auto self = weak.lock();
             if (self && self->epoch_ == epoch) then(std::forward<decltype(args)>(args)...);
         };

@@ -27,24 +27,13 @@ struct Transition {
     State to;
 };
 
-template <class State, class Event>
-std::optional<State> next_state(std::span<const Transition<State, Event>> table, State from,
-                                Event event) {
-    for (const auto& row : table) {
-        if (row.from == from && row.event == event) return row.to;
-    }
-    return std::nullopt;
-}
-
 template <class State, class Event, class Row = StateRow<State>>
 struct StateTable {
     std::span<const Row> states;  // the first is where it begins
     std::span<const Transition<State, Event>> transitions;
     std::span<const Event> turn_back;  // these lead off the straight way, for a reason
 
-    const Row& row(State state) const {
-        return *std::ranges::find(states, state, &Row::state);
-    }
+    const Row& row(State state) const { return *std::ranges::find(states, state, &Row::state); }
     std::optional<State> next(State from, Event event) const {
         for (const auto& t : transitions) {
             if (t.from == from && t.event == event) return t.to;
@@ -69,7 +58,8 @@ class StateMachine {
     bool take(Event event, const std::string& reason = {}) {
         const auto to = table_.next(state_, event);
         if (!to) return false;
-        if (!turned_back_in_ && std::ranges::find(table_.turn_back, event) != table_.turn_back.end()) {
+        if (!turned_back_in_ &&
+            std::ranges::find(table_.turn_back, event) != table_.turn_back.end()) {
             turned_back_in_ = state_;
             reason_ = reason.empty() ? name_of(event) : reason;
         }

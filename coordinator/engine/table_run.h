@@ -38,9 +38,7 @@ class TableRun : public Base {
   protected:
     template <class... Args>
     TableRun(const Table& table, const Deadlines& deadlines, Args&&... args)
-        : Base(std::forward<Args>(args)...),
-          deadlines_(deadlines),
-          machine_(table) {}
+        : Base(std::forward<Args>(args)...), deadlines_(deadlines), machine_(table) {}
 
     const Row& row() const { return machine_.row(); }
     const StateMachine<State, Event, Row>& machine() const { return machine_; }

@@ -37,8 +37,13 @@ std::optional<Question> read(const json::object& body,
 
 }  // namespace
 
-Control::Control(Parts parts, Lines& lines, Restores& restores, Moves& moves)
-    : parts_(parts), lines_(lines), restores_(restores), moves_(moves), beat_(parts.io) {
+Control::Control(Parts parts, Lines& lines, Holds& holds, Restores& restores, Moves& moves)
+    : parts_(parts),
+      lines_(lines),
+      holds_(holds),
+      restores_(restores),
+      moves_(moves),
+      beat_(parts.io) {
     beat();
 }
 
@@ -128,7 +133,7 @@ void Control::hold(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<HoldJob>(body, asker);
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " holds job " + std::to_string(question->job));
-    lines_.hold(*question, {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
+    holds_.hold(*question, {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
                             [asker](const Result<HeldJob>& held) { asker->result(held); }});
 }
 
@@ -137,7 +142,7 @@ void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " lets job " + std::to_string(question->job) +
              " go on");
-    lines_.let_go(question->job,
+    holds_.let_go(question->job,
                   {[asker](const LineReport& report) { asker->progress(report); },
                    [asker](const Result<LineReport>& outcome) { asker->result(outcome); }});
 }
@@ -230,7 +235,7 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
         return asker->error(
             fail("deleting a line", "", "the job is being restored", ErrorKind::refused));
     }
-    if (const auto run = lines_.of(id.job); run && run->id().line == id.line && !run->move()) {
+    if (const auto run = lines_.of(id.job); run && run->id().line == id.line && run->has_files()) {
         return asker->error(fail("deleting a line", "",
                                  run->line_stands() ? "the job is held with it" : "it is under way",
                                  ErrorKind::refused));

@@ -7,7 +7,8 @@
 namespace grl::coordinator {
 
 void RestoreRun::rejoin() {
-    for (const auto& [channel, master] : std::exchange(waiting_, {})) master_joined(channel, master);
+    for (const auto& [channel, master] : std::exchange(waiting_, {}))
+        master_joined(channel, master);
     if (step_nodes_ != 0 && rejoined_.size() >= step_nodes_) all_answered();
 }
 

@@ -124,8 +124,8 @@ void RestoreRun::host_away(const std::string& host, const std::string& why) {
 }
 
 void RestoreRun::guest_died(const std::string& guest, const std::string& reason) {
-    const bool stands = state() == RestoreState::restore ||
-                        state() == RestoreState::raise || takes_masters(state());
+    const bool stands = state() == RestoreState::restore || state() == RestoreState::raise ||
+                        takes_masters(state());
     if (!stands || plan_.count(guest) == 0) return;
     failed("guest " + guest + " died: " + reason);
 }

@@ -14,6 +14,7 @@ namespace grl::coordinator {
 namespace {
 
 constexpr Milliseconds kPoll{100};
+constexpr const char* kWhy = "a restore was asked for";
 }  // namespace
 
 template <class Reply, class Message>
@@ -30,16 +31,10 @@ void RestoreRun::ask_host(const std::string& host, const Message& message,
 // A line whose images are on their way may be the one to go back to; any other is in the way. A
 // hold that has kept its line is not: its guests go on standing still until they are destroyed.
 void RestoreRun::wait() {
-    if (auto run = lines_.of(job_)) {
-        const LineState state = run->machine().state();
-        if (state == LineState::hold && run->line_stands()) return all_answered();
-        if (state == LineState::hold_images || state == LineState::hold_manifest) {
-            return again([this] { wait(); });
-        }
-        if (state != LineState::images && state != LineState::manifest) {
-            run->cancel("a restore was asked for");
-        }
-    }
+    const auto run = lines_.of(job_);
+    const Yielding yielding = run ? run->yield(kWhy) : Yielding::at_end;
+    if (yielding == Yielding::now) return all_answered();
+    if (yielding == Yielding::ask_again) return again([this] { wait(); });
     lines_.when_idle(job_, here([this] { all_answered(); }));
 }
 
@@ -107,7 +102,7 @@ void RestoreRun::check_job(const JobFacts& facts) {
 void RestoreRun::destroy() {
     if (gone_meanwhile()) return;
     // Only now: a restore that is refused leaves the job held.
-    if (auto run = lines_.of(job_)) run->hand_over();
+    if (auto run = lines_.of(job_)) run->hand_over(kWhy);
     lines_.when_idle(job_, here([this] { destroy_all(); }));
 }
 

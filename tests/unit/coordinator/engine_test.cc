@@ -23,16 +23,19 @@ BOOST_DESCRIBE_ENUM(E, ok, failed, timeout)
 
 using T = Transition<S, E>;
 constexpr std::array kStates = {
-    StateRow<S>{S::first, &Deadlines::prepare_ms}, StateRow<S>{S::second, &Deadlines::drain_ms},
-    StateRow<S>{S::third, nullptr},                StateRow<S>{S::undo, &Deadlines::release_ms},
-    StateRow<S>{S::done, nullptr},                 StateRow<S>{S::failed, nullptr},
+    StateRow<S>{S::first, &Deadlines::prepare_ms},
+    StateRow<S>{S::second, &Deadlines::drain_ms},
+    StateRow<S>{S::third, nullptr},
+    StateRow<S>{S::undo, &Deadlines::release_ms},
+    StateRow<S>{S::done, nullptr},
+    StateRow<S>{S::failed, nullptr},
 };
 constexpr std::array kTransitions = {
-    T{S::first, E::ok, S::second},    T{S::first, E::failed, S::undo},
-    T{S::first, E::timeout, S::undo}, T{S::second, E::ok, S::third},
-    T{S::second, E::failed, S::undo}, T{S::second, E::timeout, S::undo},
-    T{S::third, E::ok, S::done},      T{S::third, E::failed, S::undo},
-    T{S::undo, E::ok, S::failed},     T{S::undo, E::failed, S::failed},
+    T{S::first, E::ok, S::second},     T{S::first, E::failed, S::undo},
+    T{S::first, E::timeout, S::undo},  T{S::second, E::ok, S::third},
+    T{S::second, E::failed, S::undo},  T{S::second, E::timeout, S::undo},
+    T{S::third, E::ok, S::done},       T{S::third, E::failed, S::undo},
+    T{S::undo, E::ok, S::failed},      T{S::undo, E::failed, S::failed},
     T{S::undo, E::timeout, S::failed},
 };
 constexpr std::array kTurnBack = {E::failed, E::timeout};
@@ -71,14 +74,13 @@ struct Engine : testing::Test {
         asio::local::connect_pair(a, b);
         ours = std::make_shared<Channel>(Stream(std::move(a)), "peer");
         theirs = std::make_shared<Channel>(Stream(std::move(b)), "us");
-        theirs->set_handlers({.event = {},
-                              .request =
-                                  [this](const std::string&, const json::object&,
-                                         Channel::Responder responder) {
-                                      asked.push_back(std::make_shared<Channel::Responder>(
-                                          std::move(responder)));
-                                  },
-                              .closed = {}});
+        theirs->set_handlers(
+            {.event = {},
+             .request =
+                 [this](const std::string&, const json::object&, Channel::Responder responder) {
+                     asked.push_back(std::make_shared<Channel::Responder>(std::move(responder)));
+                 },
+             .closed = {}});
         ours->start();
         theirs->start();
         run = make();
