@@ -116,6 +116,23 @@ TEST_F(CoordinatorLines, ARehearsalThatFailsOpensTheGates) {
     expect_next_is_good();
 }
 
+// No bridge resumes anything there, which a line's would have to before.
+TEST_F(CoordinatorLines, AMasterThatIsBackAtARehearsalsReleaseIsReleased) {
+    w.ready();
+    w.master("g2").answers = false;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().rehearse(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("g2 release") == 1; }));
+    w.master("g2").answers = true;
+    w.master("g2").die();
+    w.settle();
+    w.master("g2").connect();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_TRUE(*outcome) << outcome->error().text();
+    EXPECT_EQ(w.count("g2 release"), 2);
+    expect_released(false);
+}
+
 TEST_F(CoordinatorLines, AMasterThatIsLostInDrainAborts) {
     w.ready();
     w.master("g2").silent = false;
