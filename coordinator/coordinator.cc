@@ -38,11 +38,12 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       sweep_(io, store_, config_.cluster, [this] { return lines_.active(); }),
       parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_},
       lines_(parts_),
+      holds_(parts_, lines_),
       restores_(parts_, lines_),
       moves_(parts_, lines_),
       drains_(parts_, moves_),
       masters_(parts_, lines_, restores_),
-      control_(parts_, lines_, restores_, moves_),
+      control_(parts_, lines_, holds_, restores_, moves_),
       bridge_uid_(uid_of(config_.coordinator.bridge_user)),
       stopping_(io) {
     moves_.placed = [this](const std::string& guest) { places_.erase(guest); };
@@ -102,7 +103,7 @@ void Coordinator::watch_hosts() {
     Hosts::Handlers handlers;
     handlers.connected = [this](const Host& host) {
         note_places(host);
-        sweep_.host_connected(host);
+        sweep_.bridge_connected(host.channel);
         moves_.settle();
     };
     handlers.changed = [this](const Host& host) {
@@ -123,7 +124,7 @@ void Coordinator::watch_hosts() {
         if (auto run = lines_.of(progress.id.job)) run->image_progress(progress);
     };
     handlers.move_progress = [this](const Host&, const MoveProgress& progress) {
-        if (auto run = lines_.of_move(progress.move)) run->move_progress(progress);
+        moves_.progress(progress);
     };
     handlers.guest_durable = [this](const Host&, const GuestDurable& durable) {
         if (auto run = lines_.of(durable.id.job)) run->image_durable(durable);

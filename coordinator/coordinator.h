@@ -10,12 +10,13 @@
 #include <memory>
 #include <string>
 
-#include "coordinator/cluster/masters.h"
+#include "coordinator/hold/holds.h"
 #include "coordinator/lines/lines.h"
+#include "coordinator/move/drain_watch.h"
 #include "coordinator/move/moves.h"
 #include "coordinator/requests/control.h"
+#include "coordinator/requests/masters.h"
 #include "coordinator/restore/restores.h"
-#include "coordinator/slurm/drain_watch.h"
 
 namespace grl::coordinator {
 
@@ -37,6 +38,7 @@ class Coordinator {
     Hosts& hosts() { return hosts_; }
     Steps& steps() { return steps_; }
     Lines& lines() { return lines_; }
+    Holds& holds() { return holds_; }
     Restores& restores() { return restores_; }
     Moves& moves() { return moves_; }
 
@@ -55,6 +57,7 @@ class Coordinator {
     Sweep sweep_;
     Parts parts_;
     Lines lines_;
+    Holds holds_;
     Restores restores_;
     Moves moves_;
     DrainWatch drains_;

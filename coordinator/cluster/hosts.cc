@@ -145,7 +145,6 @@ void Hosts::watch() {
                 if (!host.lost && now - host.away_since >= lost_after) {
                     host.lost = true;
                     log_warning("host " + name + " is lost");
-                    if (handlers_.lost) handlers_.lost(host);
                 }
                 continue;
             }

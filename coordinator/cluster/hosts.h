@@ -42,7 +42,6 @@ class Hosts {
         std::function<void(const Host&)> connected;  // its first inventory of a connection is in
         std::function<void(const Host&)> changed;    // a later one
         std::function<void(const Host&, const Error& why)> away;
-        std::function<void(const Host&)> lost;
         std::function<void(const Host&, const GuestDied&)> guest_died;
         std::function<void(const Host&, const LineProgress&)> line_progress;
         std::function<void(const Host&, const GuestDurable&)> guest_durable;

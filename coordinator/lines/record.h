@@ -2,9 +2,7 @@
 // guest, the proof of silence. Becomes its report and its manifest. Pure but for the clock.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,27 +29,7 @@ struct LineMember {
     std::shared_ptr<Channel> channel;
 };
 
-enum class LineKind {
-    line,
-    rehearsal,  // silence and on, without bridges
-    hold,       // guests stand still for a while
-    move,       // a guest goes to another host
-};
-
-struct MoveOrder {
-    std::uint32_t move = 0;  // its number
-    std::string guest;
-    std::string token;  // of its stream
-    LineHost from, to;
-    std::uint32_t limit_mib_s = 0;
-    bool encrypted = false;
-    std::string cause;
-    // Writes down that it is given to the target; calls back when that is on disk.
-    std::function<void(std::function<void(Result<void>)>)> note;
-    std::string undrained;  // why the job on it is not brought to silence; empty: it is, if any
-};
-
-// Who takes part in a line, settled when it is admitted.
+// Who takes part in a line or another run of the job, settled when it is admitted.
 struct LineOrder {
     LineId id;
     std::uint32_t step = 0;
@@ -59,12 +37,7 @@ struct LineOrder {
     std::uint32_t generation = 0;
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
-    LineKind kind = LineKind::line;
-    std::uint32_t hold_s = 0;            // of a hold
-    bool keeps_line = false;             // likewise: a line is committed first
-    std::uint32_t slurmd_timeout_s = 0;  // likewise
-    std::optional<MoveOrder> move;       // likewise
-    std::vector<LineHost> hosts;         // that capture or stop guests
+    std::vector<LineHost> hosts;  // that capture or stop guests
     std::vector<LineMember> members;
 };
 

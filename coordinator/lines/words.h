@@ -1,4 +1,4 @@
-// How the files of a line's run name things in texts, and what they wait for.
+// How runs name things in texts, and whom they await.
 #pragma once
 
 #include <string>
@@ -7,9 +7,6 @@
 #include "grl/messages/lines.h"
 
 namespace grl::coordinator {
-
-// What a part's own deadline is allowed to be late by, so that its reason reaches us first.
-inline constexpr Milliseconds kLineGrace{500};
 
 inline std::string key_of(const LineHost& host) {
     return "host " + host.name;

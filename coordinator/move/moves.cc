@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "coordinator/restore/placement.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
 #include "grl/messages/opening.h"
@@ -15,27 +14,11 @@ namespace {
 
 constexpr std::chrono::seconds kWatchEvery{2};
 
-bool over(const MoveReport& move) {
-    return move.line.phase == Phase::done || move.line.phase == Phase::aborted;
-}
+}  // namespace
 
-Error refusal(const std::string& guest, const std::string& why) {
+Error move_refusal(const std::string& guest, const std::string& why) {
     return fail("moving guest " + guest, "", why, ErrorKind::refused);
 }
-
-const GuestInfo* info_of(const Host& host, const std::string& guest) {
-    for (const GuestInfo& g : host.inventory.guests) {
-        if (g.name == guest) return &g;
-    }
-    return nullptr;
-}
-
-bool left_behind(GuestState state) {
-    return state == GuestState::moved || state == GuestState::arrived ||
-           state == GuestState::arriving;
-}
-
-}  // namespace
 
 Moves::Moves(Parts parts, Lines& lines) : parts_(parts), lines_(lines), watch_(parts.io) {
     struct Known {
@@ -82,7 +65,8 @@ void Moves::move(const std::string& guest, const std::string& host, const std::s
 void Moves::stop() {
     stopping_ = true;
     for (const Ask& ask : std::exchange(waiting_, {})) {
-        ask.watcher.done(refusal(ask.guest, "the coordinator ends; ask again when it is back"));
+        ask.watcher.done(
+            move_refusal(ask.guest, "the coordinator ends; ask again when it is back"));
     }
 }
 
@@ -98,7 +82,8 @@ void Moves::next() {
 void Moves::begin(Ask ask) {
     auto refuse = [&](const std::string& why) {
         // Not from inside the call: the asker may ask again.
-        asio::post(parts_.io, [done = ask.watcher.done, e = refusal(ask.guest, why)] { done(e); });
+        asio::post(parts_.io,
+                   [done = ask.watcher.done, e = move_refusal(ask.guest, why)] { done(e); });
     };
     if (under_way_.count(ask.guest)) return refuse("it is on its way already");
     auto home = parts_.hosts.home_of(ask.guest);
@@ -127,7 +112,7 @@ void Moves::begin(Ask ask) {
         note, [this, life = std::weak_ptr(self_), ask = std::move(ask)](Result<MoveReport> noted) {
             if (life.expired()) return;
             if (!noted) {
-                return ended(ask.guest, refusal(ask.guest, noted.error().text()), ask.watcher);
+                return ended(ask.guest, move_refusal(ask.guest, noted.error().text()), ask.watcher);
             }
             depart(ask, *noted);
         });
@@ -166,10 +151,60 @@ void Moves::depart(const Ask& ask, const MoveReport& report) {
     };
     log_info("move " + std::to_string(report.move) + ": guest " + ask.guest + " goes from " +
              from->name + " to " + to->name + " (" + ask.cause + ")");
-    lines_.move(job_on(ask.guest), std::move(order),
-                {ask.watcher.progress, [this, ask](Result<MoveReport> outcome) {
-                     ended(ask.guest, outcome, ask.watcher);
-                 }});
+    set_out(job_on(ask.guest), std::move(order),
+            {ask.watcher.progress, [this, ask](const Result<MoveReport>& outcome) {
+                 ended(ask.guest, outcome, ask.watcher);
+             }});
+}
+
+// After the run of the job that is under way, if any; refused while it is held or restored.
+void Moves::set_out(std::uint32_t job, MoveOrder order, Watcher<MoveReport> watcher) {
+    if (job == 0) return set_out_alone(std::move(order), std::move(watcher));
+    auto refuse = [&](const std::string& why) {
+        watcher.done(move_refusal(order.guest, "job " + std::to_string(job) + ": " + why));
+    };
+    if (const std::string why = lines_.held_off(job); !why.empty()) return refuse(why);
+    if (const auto run = lines_.of(job)) {
+        if (run->joining() == Joining::refused) return refuse("it is held");
+        return lines_.when_idle(job, [this, job, order, watcher] { set_out(job, order, watcher); });
+    }
+    const std::uint32_t move = order.move;
+    const auto run = std::make_shared<MoveRun>(lines_.setting(), job, std::move(order),
+                                               lines_.hooks(job), watcher.progress);
+    runs_[move] = run;
+    lines_.begin(job, run,
+                 [this, move, run = run.get(), done = watcher.done](const LineReport&,
+                                                                    Result<LineReport> outcome) {
+                     runs_.erase(move);
+                     done(run->move_report());
+                     return outcome;
+                 });
+}
+
+// Of a guest without a job: there is nobody to admit it, and none to fall silent.
+void Moves::set_out_alone(MoveOrder order, Watcher<MoveReport> watcher) {
+    const std::uint32_t move = order.move;
+    JobHooks hooks;
+    hooks.admit = [move](const Shape&, const auto& then) {
+        LineOrder alone;
+        alone.id.line = move;
+        then(alone);
+    };
+    hooks.ended = [this, move, done = watcher.done](const LineReport&, const Manifest*) {
+        const auto run = runs_[move];
+        runs_.erase(move);
+        lines_.drop(run);
+        done(run->move_report());
+    };
+    const auto run = std::make_shared<MoveRun>(lines_.setting(), 0, std::move(order),
+                                               std::move(hooks), watcher.progress);
+    runs_[move] = run;
+    lines_.begin_alone(run);
+}
+
+void Moves::progress(const MoveProgress& progress) {
+    const auto it = runs_.find(progress.move);
+    if (it != runs_.end()) it->second->move_progress(progress);
 }
 
 void Moves::ended(const std::string& guest, const Result<MoveReport>& outcome,
@@ -194,226 +229,12 @@ void Moves::ended(const std::string& guest, const Result<MoveReport>& outcome,
     next();
 }
 
-Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_t job) const {
-    const GuestInfo* guest = info_of(from, ask.guest);
-    if (!guest) return refusal(ask.guest, "it is not on " + from.name);
-    std::set<std::string> mates;
-    for (const Step* step : parts_.steps.of_job(job)) {
-        for (const auto& [node, member] : step->members) mates.insert(node);
-    }
-    std::vector<PlacementHost> hosts;
-    for (const Host* host : parts_.hosts.connected()) {
-        const bool named = host->name == ask.host;
-        if (host->name == from.name || (!ask.host.empty() && !named)) continue;
-        if (!named && is_closed(host->name)) continue;
-        PlacementHost room = placement_host(host->name, host->inventory);
-        for (const GuestInfo& g : host->inventory.guests) {
-            if (holds_state(g.state) && mates.count(g.name)) ++room.taken;
-        }
-        // What is on its way there, and not in its inventory yet.
-        for (const auto& [other, target] : under_way_) {
-            const GuestInfo* coming = target == host->name ? info_of(*host, other) : nullptr;
-            if (coming && other != ask.guest && coming->state == GuestState::absent) {
-                room.free_mib -= std::min(room.free_mib, coming->memory_mib);
-                room.free_adapters -= std::min(room.free_adapters, coming->adapters);
-            }
-        }
-        hosts.push_back(std::move(room));
-    }
-    if (hosts.empty()) {
-        return refusal(ask.guest, ask.host.empty()
-                                      ? "no other host is connected and open; a line and a hold "
-                                        "are what is left (grlctl checkpoint, grlctl hold)"
-                                      : "no host " + ask.host + " is connected");
-    }
-    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest}},
-                               std::move(hosts), from.inventory.driver);
-    if (!placed) return refusal(ask.guest, placed.error().why);
-    return parts_.hosts.find(placed->at(ask.guest));
-}
-
 // The job whose step runs on it and can be brought to silence; 0: none.
 std::uint32_t Moves::job_on(const std::string& guest) const {
     for (const Step* step : parts_.steps.all()) {
         if (step->members.count(guest) && !step->deserted()) return step->job;
     }
     return 0;
-}
-
-// ---- a host ----
-
-void Moves::evacuate(const std::string& name, const std::string& cause,
-                     std::function<void(const MoveReport&)> progress,
-                     std::function<void(Result<MoveReports>)> done) {
-    const Host* host = parts_.hosts.find(name);
-    if (!host || !host->connected()) {
-        return done(fail("evacuating host " + name, "", "no host " + name + " is connected",
-                         ErrorKind::not_found));
-    }
-    closed_.insert(name);
-    parts_.store.note([name](Catalog& c) { return c.put_closed(name, true); });
-    struct Round {
-        std::size_t left = 1;  // one for this call
-        MoveReports reports;
-        std::string fault;
-    };
-    auto round = std::make_shared<Round>();
-    auto end_one = [round, name, done = std::move(done)] {
-        if (--round->left != 0) return;
-        if (round->fault.empty()) return done(std::move(round->reports));
-        done(fail("evacuating host " + name, "", round->fault, ErrorKind::refused));
-    };
-    for (const auto& [guest, target] : under_way_) {
-        if (target == name) round->fault = "guest " + guest + " is on its way here: ask again";
-    }
-    for (const GuestInfo& g : host->inventory.guests) {
-        if (!holds_state(g.state)) continue;
-        if (g.state != GuestState::running) {
-            round->fault = "guest " + g.name + " is " + name_of(g.state) + ": ask again later";
-            continue;
-        }
-        ++round->left;
-        move(g.name, "", cause, {progress, [round, end_one](Result<MoveReport> outcome) {
-                                     if (outcome) round->reports.moves.push_back(*outcome);
-                                     const std::string why =
-                                         !outcome ? outcome.error().text()
-                                         : outcome->line.phase == Phase::done
-                                             ? ""
-                                             : "guest " + outcome->guest +
-                                                   " stays: " + outcome->line.reason;
-                                     if (round->fault.empty()) round->fault = why;
-                                     end_one();
-                                 }});
-    }
-    end_one();
-}
-
-void Moves::reopen(const std::string& host, std::function<void(Result<Done>)> done) {
-    if (closed_.erase(host) == 0) {
-        return done(fail("opening host " + host, "", "it is not closed", ErrorKind::not_found));
-    }
-    parts_.store.note([host](Catalog& c) { return c.put_closed(host, false); });
-    done(Done{});
-}
-
-// ---- settling ----
-
-void Moves::settle() {
-    if (!known_) return;
-    std::set<std::string> guests;
-    for (const Host* host : parts_.hosts.connected()) {
-        for (const GuestInfo& g : host->inventory.guests) {
-            if (left_behind(g.state) && !under_way_.count(g.name)) guests.insert(g.name);
-        }
-    }
-    for (const std::string& guest : guests) {
-        if (!settling_.count(guest)) settle(guest);
-    }
-    close_trips();
-}
-
-// Those that have come to rest: the guest is on one host alone, and the other has said so.
-void Moves::close_trips() {
-    for (auto it = trips_.begin(); it != trips_.end();) {
-        auto& [guest, report] = *it;
-        const auto here = parts_.hosts.hosts_of(guest);
-        const bool alone = here.size() == 1 && !left_behind(Hosts::state_on(*here[0], guest));
-        if (under_way_.count(guest) || !alone || !all_said(report)) {
-            ++it;
-            continue;
-        }
-        if (!over(report)) {
-            report.line.phase = here[0]->name == report.to ? Phase::done : Phase::aborted;
-            report.line.reason = "the coordinator ended meanwhile";
-        }
-        report.open = false;
-        parts_.store.note([report = report, keep = parts_.config.coordinator.keep_moves](
-                              Catalog& c) { return c.put_move(report, keep); });
-        it = trips_.erase(it);
-    }
-}
-
-// Both hosts of it are connected, or off.
-bool Moves::all_said(const MoveReport& trip) const {
-    auto said = [this](const std::string& host) {
-        const HostCondition now = parts_.hosts.condition(host);
-        return now == HostCondition::connected || now == HostCondition::fenced;
-    };
-    return said(trip.from) && said(trip.to);
-}
-
-void Moves::settle(const std::string& guest) {
-    const auto homes = parts_.hosts.homes_of(guest);
-    if (!homes.empty()) {
-        for (const Host* host : parts_.hosts.hosts_of(guest)) {
-            if (!left_behind(Hosts::state_on(*host, guest))) continue;
-            log_info("what a move left of guest " + guest + " on " + host->name + " goes");
-            say(*host, guest, DestroyGuests{{guest}}, "removing what is left of it", {});
-        }
-        return;
-    }
-    const auto trip = trips_.find(guest);
-    if (trip == trips_.end()) return puzzled(guest, "no move of it is known");
-    const MoveReport& move = trip->second;
-    if (!all_said(move)) return;
-    move.given ? settle_given(move) : settle_kept(move);
-}
-
-// Nobody but the target may have run it since.
-void Moves::settle_given(const MoveReport& move) {
-    const Host* to = parts_.hosts.find(move.to);
-    const bool there =
-        to && to->connected() && Hosts::state_on(*to, move.guest) == GuestState::arrived;
-    if (!there) {
-        return puzzled(move.guest, "it was given to " + move.to +
-                                       ", which does not have it any more: it may have run there");
-    }
-    log_info("guest " + move.guest + ", whose move was broken off, goes on on " + move.to);
-    say(*to, move.guest, ResumeGuests{{move.guest}}, "letting it run", {});
-}
-
-// Nobody but the source may have run it since; first nothing of it is left at the target.
-void Moves::settle_kept(const MoveReport& move) {
-    const Host* from = parts_.hosts.find(move.from);
-    const bool here =
-        from && from->connected() && Hosts::state_on(*from, move.guest) == GuestState::moved;
-    auto go_on = [this, move] {
-        const Host* from = parts_.hosts.find(move.from);
-        if (!from->connected()) return;
-        log_info("guest " + move.guest + ", whose move was broken off, goes on on " + move.from);
-        say(*from, move.guest, ResumeGuests{{move.guest}}, "letting it run", {});
-    };
-    const Host* to = parts_.hosts.find(move.to);
-    if (to && to->connected()) {
-        return say(*to, move.guest, DestroyGuests{{move.guest}}, "removing what has arrived of it",
-                   [here, go_on] {
-                       if (here) go_on();
-                   });
-    }
-    if (here) go_on();
-}
-
-// Left as it is, for an operator: a restore of its job, or a stop of it.
-void Moves::puzzled(const std::string& guest, const std::string& why) {
-    if (!puzzling_.insert(guest).second) return;
-    log_error("guest " + guest + " stands still, and stays so: " + why +
-              "; restore its job, or remove it with: grlctl stop " + guest);
-}
-
-// The inventory that follows says how it is then.
-template <class Message>
-void Moves::say(const Host& host, const std::string& guest, const Message& message,
-                const std::string& what, std::function<void()> then) {
-    settling_.insert(guest);
-    host.channel->template request<Done>(
-        message, Milliseconds(parts_.config.deadlines.fence_ms),
-        [this, guest, what, then = std::move(then)](const Result<Done>& done) {
-            settling_.erase(guest);
-            if (!done) {
-                return log_error("guest " + guest + ", " + what + ": " + done.error().text());
-            }
-            if (then) then();
-        });
 }
 
 }  // namespace grl::coordinator

@@ -22,11 +22,15 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "coordinator/lines/lines.h"
+#include "coordinator/move/order.h"
+#include "coordinator/move/run.h"
+#include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/reports.h"
 
@@ -49,6 +53,8 @@ class Moves {
 
     // No further one is begun, and what ends is not told: the coordinator ends.
     void stop();
+    // What a host says of a move under way.
+    void progress(const MoveProgress& progress);
     bool stopping() const { return stopping_; }
 
     // Told that a guest's place stands in the catalog.
@@ -65,6 +71,8 @@ class Moves {
     void next();
     void begin(Ask ask);
     void depart(const Ask& ask, const MoveReport& report);
+    void set_out(std::uint32_t job, MoveOrder order, Watcher<MoveReport> watcher);
+    void set_out_alone(MoveOrder order, Watcher<MoveReport> watcher);
     void ended(const std::string& guest, const Result<MoveReport>& outcome,
                const Watcher<MoveReport>& watcher);
     Result<const Host*> choose(const Ask& ask, const Host& from, std::uint32_t job) const;
@@ -85,6 +93,7 @@ class Moves {
     std::deque<Ask> waiting_;
     std::map<std::string, std::string> under_way_;  // guest → its target; empty: not chosen yet
     std::map<std::string, MoveReport> trips_;       // that are not over, by guest
+    std::map<std::uint32_t, std::shared_ptr<MoveRun>> runs_;  // by number
     std::set<std::string> settling_;
     std::set<std::string> puzzling_;  // said once
     std::set<std::string> closed_;
@@ -94,5 +103,8 @@ class Moves {
     // The store answers later than we may live.
     std::shared_ptr<Moves*> self_ = std::make_shared<Moves*>(this);
 };
+
+// Why a guest does not move.
+Error move_refusal(const std::string& guest, const std::string& why);
 
 }  // namespace grl::coordinator

@@ -1,5 +1,5 @@
-// The states of a line that belong to a move, in their order.
-#include "coordinator/lines/run.h"
+#include "coordinator/move/run.h"
+
 #include "coordinator/lines/words.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
@@ -9,124 +9,238 @@
 
 namespace grl::coordinator {
 
-void LineRun::precopy() {
-    when_all_ = LineEvent::all_copied;
-    const MoveOrder& m = *order_.move;
-    ask<Receiving>(
-        key_of(m.to), m.to.channel, ReceiveGuest{m.move, m.guest, m.token, m.encrypted},
-        [this, &m](const Receiving& receiving) {
-            const SendGuest send{m.move, m.guest, m.token, receiving.address, m.limit_mib_s,
-                                 m.encrypted};
-            ask<Precopied>(key_of(m.from), m.from.channel, send, [this](const Precopied& copied) {
-                moving_.sent_bytes = copied.sent_bytes;
-                if (!copied.stopped) return;
-                stopping_ = Steady::now();
-                when_all_ = LineEvent::went_ahead;
-            });
-        });
+using S = MoveState;
+using E = MoveEvent;
+
+MoveRun::MoveRun(const JobSetting& setting, std::uint32_t job, MoveOrder order, JobHooks hooks,
+                 Moving moving)
+    : JobTableRun(move_table(), setting, job, std::move(hooks)),
+      move_(std::move(order)),
+      moving_(std::move(moving)) {}
+
+void MoveRun::abandon() {
+    JobTableRun::abandon();
+    moving_ = {};
 }
 
-void LineRun::switch_over() {
-    when_all_ = LineEvent::all_arrived;
-    const MoveOrder& m = *order_.move;
+void MoveRun::act() {
+    switch (state()) {
+        case S::request:
+            when_all(E::admitted);
+            return admit();
+        case S::precopy:
+            when_all(E::all_copied);  // or went_ahead
+            return precopy();
+        case S::drain:
+            when_all(E::all_silent);
+            return drain(deadlines_.drain_ms, deadlines_.silence_failsafe_ms);
+        case S::switchover:
+            when_all(E::all_arrived);
+            return switch_over();
+        case S::note:
+            return note();
+        case S::give:
+            when_all(E::all_given);
+            return give();
+        case S::wake:
+            when_all(E::all_released);
+            return wake();
+        case S::go_on:
+            when_all(E::all_released);
+            return go_on();
+        case S::clear:
+            when_all(E::all_cleared);
+            return clear();
+        case S::strand:
+            when_all(E::all_undone);
+            return strand();
+        case S::undo:
+            when_all(E::all_undone);
+            drop();
+            return release_all(true);
+        case S::discard:
+            when_all(E::all_undone);
+            return drop();
+        case S::done:
+        case S::aborted:
+            return end();
+    }
+}
+
+// ---- its admission ----
+
+Result<void> MoveRun::shape(LineOrder& order, const JobFacts&) {
+    order.hosts.clear();
+    return {};
+}
+
+// A guest can be moved without a silence, too: whatever forbids a line does not hold it here.
+Result<LineOrder> MoveRun::admitted(Result<LineOrder> order) {
+    if (order) return order;
+    undrained_ = order.error().why;
+    LineOrder alone;
+    alone.id = {order_.id.job, move_.move};
+    return alone;
+}
+
+// ---- the states ----
+
+void MoveRun::precopy() {
+    ask<Receiving>(key_of(move_.to), move_.to.channel,
+                   ReceiveGuest{move_.move, move_.guest, move_.token, move_.encrypted},
+                   [this](const Receiving& receiving) { send(receiving.address); });
+}
+
+void MoveRun::send(const std::string& address) {
+    const SendGuest message{move_.move, move_.guest,       move_.token,
+                            address,    move_.limit_mib_s, move_.encrypted};
+    ask<Precopied>(key_of(move_.from), move_.from.channel, message,
+                   [this](const Precopied& copied) {
+                       so_far_.sent_bytes = copied.sent_bytes;
+                       if (!copied.stopped) return;
+                       stopping_ = Steady::now();
+                       when_all(E::went_ahead);
+                   });
+}
+
+void MoveRun::switch_over() {
     // As proven as a line's, and not if the VMM went ahead in the midst of the drain.
-    moving_.drained = record_.report().proof.ranks != 0 && stopping_ == Steady::time_point();
+    so_far_.drained = record_.report().proof.ranks != 0 && stopping_ == Steady::time_point();
     if (stopping_ == Steady::time_point()) stopping_ = Steady::now();
-    ask<Done>(key_of(m.to), m.to.channel, AwaitGuest{m.move}, {});
-    ask<Switched>(key_of(m.from), m.from.channel, SwitchGuest{m.move},
-                  [this](const Switched& s) { moving_.sent_bytes = s.sent_bytes; });
+    ask<Done>(key_of(move_.to), move_.to.channel, AwaitGuest{move_.move});
+    ask<Switched>(key_of(move_.from), move_.from.channel, SwitchGuest{move_.move},
+                  [this](const Switched& s) { so_far_.sent_bytes = s.sent_bytes; });
 }
 
 // On disk, as the next coordinator must not give it back.
-void LineRun::note() {
-    order_.move->note([weak = weak_from_this(), epoch = epoch_](const Result<void>& noted) {
-        auto self = weak.lock();
-        if (!self || self->epoch_ != epoch) return;
-        if (!noted) return self->fire(LineEvent::failed, noted.error().text());
-        self->moving_.given = true;
-        self->fire(LineEvent::noted);
-    });
+void MoveRun::note() {
+    move_.note(here([this](const Result<void>& noted) {
+        if (!noted) return failed(noted.error().text());
+        so_far_.given = true;
+        fire(E::noted);
+    }));
 }
 
 // From here on it is not dropped any more, whatever happens.
-void LineRun::give() {
-    when_all_ = LineEvent::all_given;
-    const MoveOrder& m = *order_.move;
-    ask<Done>(key_of(m.to), m.to.channel, ResumeGuests{{m.guest}},
-              [this](const Done&) { moving_.downtime_ms = ms_since(stopping_); });
+void MoveRun::give() {
+    ask<Done>(key_of(move_.to), move_.to.channel, ResumeGuests{{move_.guest}},
+              [this](const Done&) { so_far_.downtime_ms = ms_since(stopping_); });
 }
 
-void LineRun::wake() {
-    when_all_ = LineEvent::all_released;
+void MoveRun::wake() {
     for (const LineMember& m : order_.members) {
-        if (m.node == order_.move->guest && moving_.drained) release_member(m, false);
+        if (m.node == move_.guest && so_far_.drained) release_member(m, false);
     }
-    if (awaited_.empty()) fire(when_all_);
+    all_asked();
 }
 
 // The moved guest's master, too: it may have come back meanwhile.
-void LineRun::go_on() {
-    when_all_ = LineEvent::all_released;
-    for (const LineMember& m : order_.members) release_member(m, !moving_.drained);
-    if (order_.members.empty()) fire(when_all_);
+void MoveRun::go_on() {
+    release_all(!so_far_.drained);
+    all_asked();
 }
 
-void LineRun::clear() {
-    if (moving_.drained) record_.released();
-    when_all_ = LineEvent::all_cleared;
-    const MoveOrder& m = *order_.move;
-    ask<Done>(key_of(m.from), m.from.channel, DestroyGuests{{m.guest}}, {});
+void MoveRun::clear() {
+    if (so_far_.drained) record_.released();
+    ask<Done>(key_of(move_.from), move_.from.channel, DestroyGuests{{move_.guest}});
 }
 
-void LineRun::strand() {
-    when_all_ = LineEvent::all_undone;
-    log_error("guest " + order_.move->guest + " may stand still: whether it runs on " +
-              order_.move->to.name + " is what that host's next inventory says");
-    for (const LineMember& m : order_.members) release_member(m, true);
-    if (order_.members.empty()) fire(when_all_);
+void MoveRun::strand() {
+    log_error("guest " + move_.guest + " may stand still: whether it runs on " + move_.to.name +
+              " is what that host's next inventory says");
+    release_all(true);
+    all_asked();
 }
 
-// Whose bridge is still needed.
-bool LineRun::moves_over(const std::string& host) const {
-    const MoveOrder& m = *order_.move;
-    switch (machine_.state()) {
-        case LineState::give:
-            return host == m.to.name;
-        case LineState::clear:
-            return host == m.from.name;
-        case LineState::wake:
-            return host == m.to.name;
-        case LineState::go_on:
-            return false;
-        default:
-            return host == m.from.name || host == m.to.name;
+// Nobody was told to run it there: in whatever order these come.
+void MoveRun::drop() {
+    for (const LineHost* h : {&move_.to, &move_.from}) {
+        ask<Done>(key_of(*h), h->channel, DropMove{move_.move});
     }
 }
 
-void LineRun::move_progress(const MoveProgress& progress) {
-    if (!order_.move || progress.move != order_.move->move) return;
-    moving_.sent_bytes = std::max(moving_.sent_bytes, progress.sent_bytes);
-    moving_.left_bytes = progress.left_bytes;
-    moving_.dirty_bytes_s = progress.dirty_bytes_s;
-    moving_.passes = std::max(moving_.passes, progress.passes);
-    if (progress.stopped && machine_.state() == LineState::drain) {
+void MoveRun::end() {
+    const bool done = state() == S::done;
+    const std::string what = "move " + std::to_string(move_.move) + ": guest " + move_.guest;
+    if (done) {
+        log_info(what + " runs on " + move_.to.name);
+    } else {
+        log_warning(what + " does not go from " + move_.from.name + " to " + move_.to.name + ": " +
+                    reason());
+    }
+    finish(done, nullptr);
+}
+
+// ---- what it hears ----
+
+Yielding MoveRun::yield(const std::string& why) {
+    cancel(why);
+    return Yielding::at_end;
+}
+
+void MoveRun::refused(const std::string& who, const std::shared_ptr<Channel>& channel,
+                      const Error& error) {
+    // The others are not kept waiting for it; go_on asks again.
+    if (state() == S::wake && !channel->is_open()) return all_answered();
+    JobTableRun::refused(who, channel, error);
+}
+
+void MoveRun::bridge_away(const std::string& name, const std::string& why) {
+    if (needs_bridge(name)) bridge_lost("host " + name + " is lost: " + why);
+}
+
+bool MoveRun::needs_bridge(const std::string& host) const {
+    switch (state()) {
+        case S::give:
+        case S::wake:
+            return host == move_.to.name;
+        case S::clear:
+            return host == move_.from.name;
+        case S::go_on:
+            return false;
+        default:
+            return host == move_.from.name || host == move_.to.name;
+    }
+}
+
+void MoveRun::guest_died(const std::string& guest, const std::string& reason) {
+    if (guest != move_.guest) return;
+    fire(E::guest_died, "image of guest " + guest + ": guest " + guest + " died: " + reason);
+}
+
+void MoveRun::move_progress(const MoveProgress& progress) {
+    so_far_.sent_bytes = std::max(so_far_.sent_bytes, progress.sent_bytes);
+    so_far_.left_bytes = progress.left_bytes;
+    so_far_.dirty_bytes_s = progress.dirty_bytes_s;
+    so_far_.passes = std::max(so_far_.passes, progress.passes);
+    if (progress.stopped && state() == S::drain) {
         stopping_ = Steady::now();
-        return fire(LineEvent::went_ahead);
+        return fire(E::went_ahead);
     }
     tell_later();
 }
 
-MoveReport LineRun::move_report() const {
-    MoveReport r = moving_;
-    const MoveOrder& m = *order_.move;
-    r.move = m.move;
-    r.guest = m.guest;
-    r.from = m.from.name;
-    r.to = m.to.name;
-    r.cause = m.cause;
+// ---- what it says of itself ----
+
+void MoveRun::tell() {
+    JobBase::tell();
+    if (moving_) moving_(move_report());
+}
+
+std::string MoveRun::doing() const {
+    return "guest " + move_.guest + " to " + move_.to.name;
+}
+
+MoveReport MoveRun::move_report() const {
+    MoveReport r = so_far_;
+    r.move = move_.move;
+    r.guest = move_.guest;
+    r.from = move_.from.name;
+    r.to = move_.to.name;
+    r.cause = move_.cause;
     r.line = record_.report();
     r.total_ms = ms_since(began_);
-    r.note = m.undrained;
+    r.note = undrained_;
     if (r.note.empty() && !r.drained && !order_.members.empty() && r.line.phase == Phase::done) {
         r.note = "its VMM was quicker than the drain";
     }

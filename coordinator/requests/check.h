@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "coordinator/lines/lines.h"
+#include "coordinator/lines/parts.h"
 #include "grl/messages/check.h"
 #include "grl/messages/opening.h"
 #include "grl/wire/handshake.h"

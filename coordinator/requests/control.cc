@@ -1,5 +1,6 @@
 #include "coordinator/requests/control.h"
 
+#include "coordinator/engine/gather.h"
 #include "coordinator/requests/status.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
@@ -36,8 +37,13 @@ std::optional<Question> read(const json::object& body,
 
 }  // namespace
 
-Control::Control(Parts parts, Lines& lines, Restores& restores, Moves& moves)
-    : parts_(parts), lines_(lines), restores_(restores), moves_(moves), beat_(parts.io) {
+Control::Control(Parts parts, Lines& lines, Holds& holds, Restores& restores, Moves& moves)
+    : parts_(parts),
+      lines_(lines),
+      holds_(holds),
+      restores_(restores),
+      moves_(moves),
+      beat_(parts.io) {
     beat();
 }
 
@@ -127,7 +133,7 @@ void Control::hold(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<HoldJob>(body, asker);
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " holds job " + std::to_string(question->job));
-    lines_.hold(*question, {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
+    holds_.hold(*question, {[asker](const HeldJob& so_far) { asker->progress(so_far.report); },
                             [asker](const Result<HeldJob>& held) { asker->result(held); }});
 }
 
@@ -136,7 +142,7 @@ void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
     if (!question || !may_line(peer, question->job, asker)) return;
     log_info("uid " + std::to_string(peer.uid) + " lets job " + std::to_string(question->job) +
              " go on");
-    lines_.let_go(question->job,
+    holds_.let_go(question->job,
                   {[asker](const LineReport& report) { asker->progress(report); },
                    [asker](const Result<LineReport>& outcome) { asker->result(outcome); }});
 }
@@ -229,7 +235,7 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
         return asker->error(
             fail("deleting a line", "", "the job is being restored", ErrorKind::refused));
     }
-    if (const auto run = lines_.of(id.job); run && run->id().line == id.line && !run->move()) {
+    if (const auto run = lines_.of(id.job); run && run->id().line == id.line && run->has_files()) {
         return asker->error(fail("deleting a line", "",
                                  run->line_stands() ? "the job is held with it" : "it is under way",
                                  ErrorKind::refused));
@@ -289,19 +295,15 @@ void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
                                  ErrorKind::not_found));
     }
     // A move that was broken off may have left something of it on two.
-    struct Round {
-        std::size_t left;
-        Result<Done> outcome = Done{};
-    };
-    auto round = std::make_shared<Round>(Round{here.size()});
+    Gather<Result<Done>> gather(Done{}, [asker](auto& outcome) { asker->result(outcome); });
     for (const Host* host : here) {
-        host->channel->request<Done>(DestroyGuests{{question->guest}},
-                                     Milliseconds(parts_.config.deadlines.fence_ms),
-                                     [asker, round](const Result<Done>& done) {
-                                         if (!done) round->outcome = done;
-                                         if (--round->left == 0) asker->result(round->outcome);
-                                     });
+        host->channel->request<Done>(
+            DestroyGuests{{question->guest}}, Milliseconds(parts_.config.deadlines.fence_ms),
+            gather.one([](Result<Done>& outcome, const Result<Done>& done) {
+                if (!done) outcome = done;
+            }));
     }
+    gather.all_asked();
 }
 
 // ---- moves ----

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/hold/holds.h"
 #include "coordinator/move/moves.h"
 #include "coordinator/restore/restores.h"
 #include "grl/messages/lines.h"
@@ -16,7 +17,7 @@ namespace grl::coordinator {
 
 class Control {
   public:
-    Control(Parts parts, Lines& lines, Restores& restores, Moves& moves);
+    Control(Parts parts, Lines& lines, Holds& holds, Restores& restores, Moves& moves);
     void accept(std::shared_ptr<Channel> channel, const Peer& peer);
 
   private:
@@ -50,6 +51,7 @@ class Control {
 
     Parts parts_;
     Lines& lines_;
+    Holds& holds_;
     Restores& restores_;
     Moves& moves_;
     std::vector<std::weak_ptr<Channel::Responder>> waiting_;

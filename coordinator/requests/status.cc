@@ -38,13 +38,8 @@ JobReport step_report(const Parts& parts, const Lines& lines, const Step& step) 
     r.state = step_condition(step, parts.hosts);
     r.reason = line_obstacle(step, parts.hosts);
     if (const auto run = lines.of(step.job); run && run->id().line != 0) {
-        const std::string phase = name_of(line_state_row(run->machine().state()).phase);
-        r.state = run->machine().state() == LineState::hold ? "held"
-                  : run->move()                             ? "moving"
-                                                            : "line";
-        r.reason = (run->move() ? "guest " + run->move()->guest + " to " + run->move()->to.name
-                                : "line " + std::to_string(run->id().line)) +
-                   ": " + phase;
+        r.state = run->condition();
+        r.reason = run->doing() + ": " + name_of(run->report().phase);
     }
     return r;
 }

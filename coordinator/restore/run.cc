@@ -9,12 +9,12 @@ namespace grl::coordinator {
 
 RestoreRun::RestoreRun(Parts parts, Lines& lines, std::uint32_t job,
                        std::optional<std::uint32_t> line, Hooks hooks)
-    : parts_(parts),
+    : TableRun(restore_table(), parts.config.deadlines, parts.io),
+      parts_(parts),
       lines_(lines),
       job_(job),
       line_(line),
       hooks_(std::move(hooks)),
-      deadline_(parts.io),
       poll_(parts.io) {
     report_.job = job;
 }
@@ -22,82 +22,54 @@ RestoreRun::RestoreRun(Parts parts, Lines& lines, std::uint32_t job,
 void RestoreRun::start() {
     began_ = stage_began_ = Steady::now();
     lines_.hold_off(job_, "the job is being restored");
-    firing_ = true;
-    enter();
-    firing_ = false;
-    settle();
+    TableRun::start();
 }
 
 void RestoreRun::abandon() {
-    ++epoch_;
-    deadline_.cancel();
+    TableRun::abandon();
     poll_.cancel();
     hooks_ = {};
 }
 
 // ---- events ----
 
-void RestoreRun::fire(RestoreEvent event, const std::string& reason) {
-    fired_.emplace_back(event, reason);
-    settle();
+void RestoreRun::left(RestoreState state) {
+    report_.stages.push_back(name_of(state));
+    report_.stage_ms.push_back(ms_since(stage_began_));
+    stage_began_ = Steady::now();
+}
+
+void RestoreRun::entered() {
+    poll_.cancel();
+    report_.stage = name_of(state());
+    if (!over() && hooks_.progress) hooks_.progress(report_);
+}
+
+// Until a host that does not answer is known to be lost; then the program has its time.
+std::optional<Milliseconds> RestoreRun::state_limit() const {
+    auto limit = TableRun::state_limit();
+    if (state() == RestoreState::fence) *limit += 4 * Milliseconds(deadlines_.bridge_lost_ms);
+    return limit;
+}
+
+std::string RestoreRun::late_text() const {
+    return "not done within " + std::to_string(limit().count()) + " ms" +
+           (awaited() == 0 ? "" : "; waiting for " + awaited_names());
 }
 
 void RestoreRun::refuse(const std::string& why, ErrorKind kind) {
     kind_ = kind;
-    fire(RestoreEvent::failed, why);
+    failed(why);
 }
 
-void RestoreRun::settle() {
-    if (firing_) return;
-    const auto self = shared_from_this();
-    firing_ = true;
-    while (!fired_.empty()) {
-        const auto [event, reason] = fired_.front();
-        fired_.pop_front();
-        const std::string stage = name_of(machine_.state());
-        if (!machine_.take(event, reason.empty() ? reason : stage + ": " + reason)) continue;
-        report_.stages.push_back(stage);
-        report_.stage_ms.push_back(ms_since(stage_began_));
-        stage_began_ = Steady::now();
-        enter();
-    }
-    firing_ = false;
-}
-
-void RestoreRun::enter() {
-    ++epoch_;
-    awaited_.clear();
-    deadline_.cancel();
-    poll_.cancel();
-    const RestoreStateRow& row = restore_state_row(machine_.state());
-    report_.stage = name_of(row.state);
-    if (row.limit) {
-        Milliseconds limit(parts_.config.deadlines.*row.limit);
-        // Until a host that does not answer is known to be lost; then the program has its time.
-        if (row.state == RestoreState::fence) {
-            limit += 4 * Milliseconds(parts_.config.deadlines.bridge_lost_ms);
-        }
-        arm(limit);
-    }
-    if (!machine_.over() && hooks_.progress) hooks_.progress(report_);
-    act();
-}
-
-void RestoreRun::arm(Milliseconds limit) {
-    deadline_.expires_after(limit);
-    deadline_.async_wait([weak = weak_from_this(), epoch = epoch_,
-                          limit](const boost::system::error_code& ec) {
-        auto self = weak.lock();
-        if (ec || !self || self->epoch_ != epoch) return;
-        std::string who;
-        for (const std::string& name : self->awaited_) who += (who.empty() ? "" : ", ") + name;
-        self->fire(RestoreEvent::timeout, "not done within " + std::to_string(limit.count()) +
-                                              " ms" + (who.empty() ? "" : "; waiting for ") + who);
-    });
+void RestoreRun::refused(const std::string& who, const std::shared_ptr<Channel>&,
+                         const Error& error) {
+    failed("host " + who + ": " + error.text());
 }
 
 void RestoreRun::act() {
-    switch (machine_.state()) {
+    when_all(RestoreEvent::ok);
+    switch (state()) {
         case RestoreState::wait:
             return wait();
         case RestoreState::check:
@@ -125,24 +97,20 @@ void RestoreRun::act() {
 }
 
 void RestoreRun::end() {
-    const bool done = machine_.state() == RestoreState::done;
     report_.total_ms = ms_since(began_);
-    report_.reason = machine_.reason();
     const std::string subject = "restore of job " + std::to_string(job_) +
                                 (report_.line ? " to line " + std::to_string(report_.line) : "");
     Result<RestoreReport> outcome = report_;
-    if (done) {
+    if (state() == RestoreState::done) {
         log_info(subject + " is done, generation " + std::to_string(generation_));
     } else {
-        outcome = fail(subject, "", machine_.reason(), kind_);
+        const std::string why = name_of(*machine().turned_back_in()) + ": " + reason();
+        outcome = fail(subject, "", why, kind_);
         log_warning(outcome.error().text());
     }
-    parts_.store.note([job = job_, at = wall_ns(), body = to_json(report_)](Catalog& c) {
-        return c.add_history(job, "restore", at, body);
-    });
     lines_.hold_off(job_, "");
-    asio::post(parts_.io, [self = shared_from_this(), outcome] {
-        if (self->hooks_.ended) self->hooks_.ended(outcome);
+    asio::post(io(), [self = shared_from_this(), this, outcome] {
+        if (hooks_.ended) hooks_.ended(outcome);
     });
 }
 
@@ -156,15 +124,15 @@ void RestoreRun::host_away(const std::string& host, const std::string& why) {
 }
 
 void RestoreRun::guest_died(const std::string& guest, const std::string& reason) {
-    const bool stands = machine_.state() == RestoreState::restore ||
-                        machine_.state() == RestoreState::raise || machine_.takes_masters();
+    const bool stands = state() == RestoreState::restore || state() == RestoreState::raise ||
+                        takes_masters(state());
     if (!stands || plan_.count(guest) == 0) return;
-    fire(RestoreEvent::failed, "guest " + guest + " died: " + reason);
+    failed("guest " + guest + " died: " + reason);
 }
 
 PlacementRoom RestoreRun::reserves(const std::string& host) const {
     PlacementRoom room;
-    if (machine_.state() != RestoreState::restore) return room;
+    if (state() != RestoreState::restore) return room;
     const auto at = std::ranges::find(room_, host, &PlacementHost::name);
     for (const ManifestGuest& g : manifest_.guests) {
         auto it = plan_.find(g.name);

@@ -1,8 +1,8 @@
-// One restore on its way: does what the stages' table says (restore_machine.h).
+// One restore on its way: does what its table says (table.h). The stages stand in stages.cc, the
+// fence in fence.cc, the masters' way back in rejoin.cc.
 // Runs on the io_context's thread; nothing blocks.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -10,15 +10,19 @@
 #include <set>
 #include <string>
 
+#include "coordinator/cluster/placement.h"
+#include "coordinator/engine/clock.h"
+#include "coordinator/engine/table_run.h"
 #include "coordinator/lines/lines.h"
-#include "coordinator/restore/placement.h"
 #include "coordinator/restore/table.h"
 #include "grl/messages/masters.h"
+#include "grl/messages/opening.h"
 #include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 
-class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
+class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
   public:
     struct Hooks {
         std::function<void(const RestoreReport&)> progress;
@@ -30,25 +34,25 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     // The last committed line if none is given.
     RestoreRun(Parts parts, Lines& lines, std::uint32_t job, std::optional<std::uint32_t> line,
                Hooks hooks);
-    void start();
-    void abandon();  // no hook is called any more
+    void start() override;
+    void abandon() override;
 
     void host_away(const std::string& host, const std::string& why);
     void guest_died(const std::string& guest, const std::string& reason);
-    // A master of the job that has joined its step; only while machine().takes_masters().
-    void master_joined(const std::shared_ptr<Channel>& channel, const StepState& state);
+    // A master of the job that has joined its step; only while it takes masters.
+    void master_joined(const std::shared_ptr<Channel>& channel, const StepState& master);
 
-    const RestoreMachine& machine() const { return machine_; }
     PlacementRoom reserves(const std::string& host) const;
     JobReport job_report() const;
 
   private:
-    void fire(RestoreEvent event, const std::string& reason = {});
-    void refuse(const std::string& why, ErrorKind kind = ErrorKind::refused);
-    void settle();
-    void enter();
-    void act();
-    void arm(Milliseconds limit);
+    void left(RestoreState state) override;
+    void entered() override;
+    void act() override;
+    std::optional<Milliseconds> state_limit() const override;
+    std::string late_text() const override;
+    void refused(const std::string& who, const std::shared_ptr<Channel>& channel,
+                 const Error& error) override;
 
     // One per stage, in the order in which they run.
     void wait();
@@ -63,29 +67,32 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     void clean();
     void end();
 
+    void refuse(const std::string& why, ErrorKind kind = ErrorKind::refused);
+    void check_manifest(Manifest manifest);
     void check_job(const JobFacts& facts);
     void again(std::function<void()> look);  // soon, in the same stage
     void fence_lost();
     void fence_hosts();
     bool gone_meanwhile();  // and so refused
     void destroy_all();
+    void destroy_on(const Host& host);
+    void note_restored(const RestoredGuests& restored);
+    void rejoined(const StepState& master, const Result<Done>& done);
+    template <class Reply, class Message>
+    void ask_host(const std::string& host, const Message& message,
+                  std::function<void(const Reply&)> take = {});
+
     std::set<std::string> lost_hosts(HostCondition condition) const;
     std::vector<PlacementHost> room() const;
     std::vector<PlacementGuest> needs() const;
     std::map<std::string, std::vector<std::string>> by_host() const;
     std::string home(const ManifestGuest& guest) const;
-    void destroy_on(const Host& host);
-    template <class Reply, class Message>
-    void ask(const std::string& host, const Message& message,
-             std::function<void(const Reply&)> take);
-    void answered(const std::string& who);
 
     Parts parts_;
     Lines& lines_;
     std::uint32_t job_;
     std::optional<std::uint32_t> line_;
     Hooks hooks_;
-    RestoreMachine machine_;
     RestoreReport report_;
     ErrorKind kind_ = ErrorKind::failed;
 
@@ -100,12 +107,7 @@ class RestoreRun : public std::enable_shared_from_this<RestoreRun> {
     // That have joined before all guests run with all that is theirs.
     std::vector<std::pair<std::shared_ptr<Channel>, StepState>> waiting_;
 
-    std::uint64_t epoch_ = 0;
-    std::set<std::string> awaited_;
-    bool firing_ = false;
-    std::deque<std::pair<RestoreEvent, std::string>> fired_;
     Steady::time_point began_, stage_began_;
-    asio::steady_timer deadline_;
     asio::steady_timer poll_;
 };
 

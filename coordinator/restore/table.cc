@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "grl/base/json.h"
-
 namespace grl::coordinator {
 
 namespace {
@@ -11,20 +9,21 @@ namespace {
 using S = RestoreState;
 using E = RestoreEvent;
 using Row = Transition<S, E>;
+using State = StateRow<S>;
 
 constexpr std::array kStates = {
-    RestoreStateRow{S::wait, &Deadlines::commit_ms},
-    RestoreStateRow{S::check, &Deadlines::prepare_ms},
-    RestoreStateRow{S::fence, &Deadlines::fence_ms},
-    RestoreStateRow{S::destroy, &Deadlines::fence_ms},
-    RestoreStateRow{S::place, &Deadlines::prepare_ms},
-    RestoreStateRow{S::restore, &Deadlines::restore_ms},
-    RestoreStateRow{S::raise, &Deadlines::prepare_ms},
-    RestoreStateRow{S::resume, &Deadlines::release_ms},
-    RestoreStateRow{S::rejoin, &Deadlines::rejoin_ms},
-    RestoreStateRow{S::clean, &Deadlines::fence_ms},
-    RestoreStateRow{S::done, nullptr},
-    RestoreStateRow{S::failed, nullptr},
+    State{S::wait, &Deadlines::commit_ms},
+    State{S::check, &Deadlines::prepare_ms},
+    State{S::fence, &Deadlines::fence_ms},
+    State{S::destroy, &Deadlines::fence_ms},
+    State{S::place, &Deadlines::prepare_ms},
+    State{S::restore, &Deadlines::restore_ms},
+    State{S::raise, &Deadlines::prepare_ms},
+    State{S::resume, &Deadlines::release_ms},
+    State{S::rejoin, &Deadlines::rejoin_ms},
+    State{S::clean, &Deadlines::fence_ms},
+    State{S::done, nullptr},
+    State{S::failed, nullptr},
 };
 
 constexpr std::array kTransitions = {
@@ -65,28 +64,13 @@ constexpr std::array kTransitions = {
     Row{S::clean, E::timeout, S::failed},
 };
 
+constexpr std::array kTurnBack = {E::failed, E::timeout, E::host_lost};
+
 }  // namespace
 
-std::span<const RestoreStateRow> restore_states() {
-    return kStates;
-}
-std::span<const Row> restore_transitions() {
-    return kTransitions;
-}
-
-const RestoreStateRow& restore_state_row(RestoreState state) {
-    for (const RestoreStateRow& row : kStates) {
-        if (row.state == state) return row;
-    }
-    return kStates.back();
-}
-
-bool RestoreMachine::take(RestoreEvent event, const std::string& reason) {
-    const auto to = next_state(restore_transitions(), state_, event);
-    if (!to) return false;
-    state_ = *to;
-    if (event != E::ok && reason_.empty()) reason_ = reason.empty() ? name_of(event) : reason;
-    return true;
+const RestoreTable& restore_table() {
+    static constexpr RestoreTable table{kStates, kTransitions, kTurnBack};
+    return table;
 }
 
 }  // namespace grl::coordinator

@@ -1,4 +1,4 @@
-// The stages of a restore, as a table. Pure.
+// The stages of a restore, as a table (state_table.h).
 //
 //   wait ─► check ─► fence ─► destroy ─► place ─► restore ─► raise ─► resume ─► rejoin ─► done
 //     └───────┴────────┴─────────┴─────────┤         └─────────┴────────┤          │
@@ -17,11 +17,8 @@
 #pragma once
 
 #include <boost/describe/enum.hpp>
-#include <span>
-#include <string>
 
 #include "coordinator/engine/state_table.h"
-#include "grl/base/config.h"
 
 namespace grl::coordinator {
 
@@ -45,29 +42,12 @@ BOOST_DESCRIBE_ENUM(RestoreState, wait, check, fence, destroy, place, restore, r
 enum class RestoreEvent { ok, failed, timeout, host_lost };
 BOOST_DESCRIBE_ENUM(RestoreEvent, ok, failed, timeout, host_lost)
 
-struct RestoreStateRow {
-    RestoreState state;
-    std::uint32_t Deadlines::*limit;  // null: it ends at once
-};
+using RestoreTable = StateTable<RestoreState, RestoreEvent>;
+const RestoreTable& restore_table();
 
-std::span<const RestoreStateRow> restore_states();
-std::span<const Transition<RestoreState, RestoreEvent>> restore_transitions();
-const RestoreStateRow& restore_state_row(RestoreState state);
-
-class RestoreMachine {
-  public:
-    bool take(RestoreEvent event, const std::string& reason = {});
-    RestoreState state() const { return state_; }
-    const std::string& reason() const { return reason_; }
-    bool over() const { return state_ == RestoreState::done || state_ == RestoreState::failed; }
-    // Masters of the job are let in: before, they would be those of the life that is over.
-    bool takes_masters() const {
-        return state_ == RestoreState::resume || state_ == RestoreState::rejoin;
-    }
-
-  private:
-    RestoreState state_ = RestoreState::wait;
-    std::string reason_;
-};
+// Masters of the job are let in: before, they would be those of the life that is over.
+inline bool takes_masters(RestoreState state) {
+    return state == RestoreState::resume || state == RestoreState::rejoin;
+}
 
 }  // namespace grl::coordinator

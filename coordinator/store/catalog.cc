@@ -28,8 +28,6 @@ CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed_hosts(host TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, open INTEGER NOT NULL,
                                  report TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS history(at_ns INTEGER NOT NULL, job INTEGER NOT NULL,
-                                   kind TEXT NOT NULL, body TEXT NOT NULL);
 )";
 
 bool torn(int code) {
@@ -308,16 +306,6 @@ Result<std::map<std::string, std::string>> Catalog::places() {
     while (s.row()) places[s.text(0)] = s.text(1);
     if (auto r = s.done(); !r) return r.error();
     return places;
-}
-
-Result<void> Catalog::add_history(std::uint32_t job, const std::string& kind, std::int64_t at_ns,
-                                  const json::value& body) {
-    return Statement(*db_, "INSERT INTO history VALUES(?, ?, ?, ?)")
-        .bind(at_ns)
-        .bind(job)
-        .bind(kind)
-        .bind(json::serialize(body))
-        .done();
 }
 
 Result<void> Catalog::put_move(const MoveReport& report, std::uint32_t keep) {

@@ -63,9 +63,6 @@ class Catalog {
     Result<void> drop_places(const std::string& host);
     Result<std::map<std::string, std::string>> places();
 
-    Result<void> add_history(std::uint32_t job, const std::string& kind, std::int64_t at_ns,
-                             const json::value& body);
-
     // Moves of guests count by themselves; the last `keep` reports stay.
     Result<std::uint32_t> take_move() { return take_line(0); }
     Result<void> put_move(const MoveReport& report, std::uint32_t keep);

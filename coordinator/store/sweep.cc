@@ -17,9 +17,9 @@ constexpr Milliseconds kRetryAfter{2'000};
 
 }  // namespace
 
-void Sweep::host_connected(const Host& host) {
-    if (reconciled_) return sweep(host.channel);
-    others_.push_back(host.channel);
+void Sweep::bridge_connected(const std::shared_ptr<Channel>& bridge) {
+    if (reconciled_) return sweep(bridge);
+    others_.push_back(bridge);
     if (!listing_) end();
 }
 

@@ -7,9 +7,10 @@
 #include <functional>
 #include <vector>
 
-#include "coordinator/cluster/hosts.h"
 #include "coordinator/store/store.h"
 #include "grl/messages/lines.h"
+#include "grl/messages/manifest.h"
+#include "grl/wire/channel.h"
 
 namespace grl::coordinator {
 
@@ -20,11 +21,9 @@ class Sweep {
           std::function<std::vector<LineId>()> active)
         : store_(store), cluster_(std::move(cluster)), active_(std::move(active)), retry_(io) {}
 
-    void host_connected(const Host& host);
+    void bridge_connected(const std::shared_ptr<Channel>& bridge);
     // Calls back, at once or later, when the catalog is right and no sweep is under way.
     void when_quiet(std::function<void()> then);
-    // The catalog agrees with the directory.
-    bool reconciled() const { return reconciled_; }
 
   private:
     void list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job,
@@ -39,7 +38,7 @@ class Sweep {
     std::function<std::vector<LineId>()> active_;
     std::vector<std::shared_ptr<Channel>> others_;  // connected while the first was asked
     bool listing_ = false;
-    bool reconciled_ = false;
+    bool reconciled_ = false;  // the catalog agrees with the directory
     int sweeps_ = 0;
     asio::steady_timer retry_;
     std::vector<std::function<void()>> waiting_;

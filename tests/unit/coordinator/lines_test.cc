@@ -116,6 +116,23 @@ TEST_F(CoordinatorLines, ARehearsalThatFailsOpensTheGates) {
     expect_next_is_good();
 }
 
+// No bridge resumes anything there, which a line's would have to before.
+TEST_F(CoordinatorLines, AMasterThatIsBackAtARehearsalsReleaseIsReleased) {
+    w.ready();
+    w.master("g2").answers = false;
+    std::optional<Result<LineReport>> outcome;
+    w.coordinator->lines().rehearse(kJob, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("g2 release") == 1; }));
+    w.master("g2").answers = true;
+    w.master("g2").die();
+    w.settle();
+    w.master("g2").connect();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    ASSERT_TRUE(*outcome) << outcome->error().text();
+    EXPECT_EQ(w.count("g2 release"), 2);
+    expect_released(false);
+}
+
 TEST_F(CoordinatorLines, AMasterThatIsLostInDrainAborts) {
     w.ready();
     w.master("g2").silent = false;
@@ -141,13 +158,13 @@ struct CoordinatorHolds : CoordinatorLines {
 
     void ask(std::uint32_t limit_s = 0, bool checkpoint = false) {
         held.reset();
-        w.coordinator->lines().hold({kJob, limit_s, checkpoint},
+        w.coordinator->holds().hold({kJob, limit_s, checkpoint},
                                     {{}, [this](auto r) { held = std::move(r); }});
         ASSERT_TRUE(w.until([&] { return held.has_value(); }));
     }
     Result<LineReport> let_go() {
         std::optional<Result<LineReport>> outcome;
-        w.coordinator->lines().let_go(kJob, {{}, [&](auto r) { outcome = std::move(r); }});
+        w.coordinator->holds().let_go(kJob, {{}, [&](auto r) { outcome = std::move(r); }});
         EXPECT_TRUE(w.until([&] { return outcome.has_value(); }));
         return *outcome;
     }
@@ -190,7 +207,7 @@ TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
 
 TEST_F(CoordinatorHolds, OneThatIsOnItsWayIsCalledOff) {
     w.ready();
-    w.coordinator->lines().hold({kJob, 0, false}, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->holds().hold({kJob, 0, false}, {{}, [this](auto r) { held = std::move(r); }});
     EXPECT_NE(let_go().error().why.find("it is to go on"), std::string::npos);
     ASSERT_TRUE(held.has_value());
     EXPECT_FALSE(*held);
@@ -307,10 +324,10 @@ TEST_F(CoordinatorHolds, OneThatIsLetGoWhileItsLineIsCommittedEndsAtOnce) {
     w.ready();
     w.bridge("h2").images_late = true;
     std::optional<Result<LineReport>> outcome;
-    w.coordinator->lines().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->holds().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::hold_images;
+        return run && run->report().phase == Phase::commit;
     }));
     auto report = let_go();
     EXPECT_FALSE(report) << "before the manifest it is called off";
@@ -352,11 +369,10 @@ TEST_F(CoordinatorHolds, AnImageThatTakesLongerThanTheHoldMayLastLetsAllGo) {
 TEST_F(CoordinatorHolds, AGuestThatDiesWhileTheRestBecomesDurableLeavesTheLine) {
     w.ready();
     w.bridge("h3").images_late = true;
-    w.coordinator->lines().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->holds().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::hold_images &&
-               run->report().guests[1].durable;
+        return run && run->report().phase == Phase::commit && run->report().guests[1].durable;
     }));
     w.bridge("h2").channel->send(GuestDied{"g2", "QEMU ended with signal 9"});
     w.settle();
@@ -394,10 +410,10 @@ TEST_F(CoordinatorHolds, ARestoreLetsNoGuestRunBeforeItIsDestroyed) {
 TEST_F(CoordinatorHolds, ARestoreThatIsAskedForWhileTheLineIsCommittedGoesBackToIt) {
     w.ready();
     w.bridge("h2").images_late = true;
-    w.coordinator->lines().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->holds().hold({kJob, 0, true}, {{}, [this](auto r) { held = std::move(r); }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::hold_images;
+        return run && run->report().phase == Phase::commit;
     }));
     std::optional<Result<RestoreReport>> outcome;
     w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = std::move(r); }});
@@ -438,10 +454,10 @@ TEST_F(CoordinatorHolds, ItsLineIsNotDeletedMeanwhile) {
 TEST_F(CoordinatorHolds, ItsLineIsListedWithItsTimes) {
     w.ready();
     w.bridge("h2").images_late = true;
-    w.coordinator->lines().hold({kJob, 60, true}, {{}, [this](auto r) { held = std::move(r); }});
+    w.coordinator->holds().hold({kJob, 60, true}, {{}, [this](auto r) { held = std::move(r); }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::hold_images;
+        return run && run->report().phase == Phase::commit;
     }));
     w.settle(100);
     w.bridge("h2").durable(1);
@@ -559,7 +575,7 @@ TEST_F(CoordinatorLines, AnImageThatFailsAfterTheReleaseAbortsOnlyTheCommit) {
     w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::images;
+        return run && run->report().phase == Phase::commit;
     }));
     expect_released(false);
     w.bridge("h2").durable(2);
@@ -613,8 +629,7 @@ TEST_F(CoordinatorLines, AHostThatIsLostAfterItsImagesAreDurableDoesNotCostTheLi
     w.coordinator->lines().request(kJob, {{}, [&](auto r) { outcome = r; }});
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::images &&
-               run->report().guests[1].durable;
+        return run && run->report().phase == Phase::commit && run->report().guests[1].durable;
     }));
     w.bridge("h2").die();
     w.settle();
@@ -707,7 +722,7 @@ TEST_F(CoordinatorLines, RequestsAreJoinedOrWait) {
     ask();  // joins: the cut lies ahead
     ASSERT_TRUE(w.until([&] {
         auto run = w.coordinator->lines().of(kJob);
-        return run && run->machine().state() == LineState::images;
+        return run && run->report().phase == Phase::commit;
     }));
     ask();  // waits for the next
     ask();

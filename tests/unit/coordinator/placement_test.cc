@@ -1,5 +1,5 @@
 // Where guests go.
-#include "coordinator/restore/placement.h"
+#include "coordinator/cluster/placement.h"
 
 #include <gtest/gtest.h>
 

@@ -14,6 +14,10 @@ namespace {
 using S = RestoreState;
 using E = RestoreEvent;
 
+struct RestoreMachine : StateMachine<S, E> {
+    RestoreMachine() : StateMachine(restore_table()) {}
+};
+
 const std::vector<S> kStraight = {S::wait,    S::check, S::fence,  S::destroy, S::place,
                                   S::restore, S::raise, S::resume, S::rejoin,  S::done};
 const std::vector<S> kStanding = {S::restore, S::raise, S::resume};
@@ -72,7 +76,7 @@ TEST(RestoreMachine, TheStraightWay) {
     RestoreMachine m;
     for (std::size_t i = 0; i + 1 < kStraight.size(); ++i) {
         EXPECT_EQ(m.state(), kStraight[i]);
-        EXPECT_EQ(m.takes_masters(), kStraight[i] == S::resume || kStraight[i] == S::rejoin);
+        EXPECT_EQ(takes_masters(m.state()), kStraight[i] == S::resume || kStraight[i] == S::rejoin);
         EXPECT_TRUE(m.take(E::ok));
     }
     EXPECT_EQ(m.state(), S::done);
@@ -83,7 +87,7 @@ TEST(RestoreMachine, TheStraightWay) {
 // The generation is on disk before a guest of it runs.
 TEST(RestoreMachine, ResumeComesOnlyAfterRaise) {
     std::set<std::pair<S, E>> seen;
-    for (const auto& row : restore_transitions()) {
+    for (const auto& row : restore_table().transitions) {
         EXPECT_TRUE(seen.emplace(row.from, row.event).second);
         if (row.to == S::resume) {
             EXPECT_EQ(row.from, S::raise);
@@ -94,8 +98,28 @@ TEST(RestoreMachine, ResumeComesOnlyAfterRaise) {
     }
 }
 
+TEST(RestoreMachine, EveryPairDoesWhatTheTableSaysAndNothingElse) {
+    for (const auto& row : restore_table().states) {
+        for (E event : {E::ok, E::failed, E::timeout, E::host_lost}) {
+            const auto to = restore_table().next(row.state, event);
+            RestoreMachine m = machine_in(row.state);
+            EXPECT_EQ(m.take(event), to.has_value()) << name_of(row.state) << name_of(event);
+            EXPECT_EQ(m.state(), to.value_or(row.state)) << name_of(row.state) << name_of(event);
+        }
+    }
+}
+
+TEST(RestoreMachine, TheReasonKnowsInWhichStageItCame) {
+    RestoreMachine m = machine_in(S::raise);
+    EXPECT_FALSE(m.turned_back_in());
+    m.take(E::host_lost, "host h2 is lost");
+    m.take(E::timeout, "later");
+    EXPECT_EQ(m.turned_back_in(), S::raise);
+    EXPECT_EQ(m.reason(), "host h2 is lost");
+}
+
 TEST(RestoreMachine, EveryStageHasADeadlineThatEndsIt) {
-    for (const RestoreStateRow& row : restore_states()) {
+    for (const auto& row : restore_table().states) {
         RestoreMachine m = machine_in(row.state);
         EXPECT_EQ(row.limit == nullptr, m.over());
         EXPECT_EQ(m.take(E::timeout), row.limit != nullptr) << name_of(row.state);

@@ -1,4 +1,4 @@
-#include "coordinator/cluster/masters.h"
+#include "coordinator/requests/masters.h"
 
 #include <algorithm>
 
@@ -75,8 +75,8 @@ void Masters::state(const std::shared_ptr<Channel>& channel, const std::string& 
     }
     if (!vetted(channel, node, said, body)) return;
     auto restore = restores_.of(said.job);
-    if (restore && restore->machine().over()) restore.reset();
-    if (restore && !restore->machine().takes_masters()) {
+    if (restore && restore->over()) restore.reset();
+    if (restore && !takes_masters(restore->state())) {
         return channel->close(fail("serving a master", node, "its job is rolled back"), true);
     }
     std::string why;

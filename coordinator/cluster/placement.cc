@@ -1,4 +1,4 @@
-#include "coordinator/restore/placement.h"
+#include "coordinator/cluster/placement.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "coordinator/slurm/drain_watch.h"
+#include "coordinator/move/drain_watch.h"
 
 #include <optional>
 #include <sstream>

@@ -1,0 +1,78 @@
+// Hosts that are lost are turned off before anything of the job runs anew.
+#include "coordinator/engine/gather.h"
+#include "coordinator/engine/program.h"
+#include "coordinator/restore/run.h"
+#include "grl/base/log.h"
+#include "grl/messages/guests.h"
+#include "grl/messages/opening.h"
+
+namespace grl::coordinator {
+
+// A host that has died without a word still counts as connected. So all are asked for a sign of
+// life first; who does not give one is away when hosts.h says so.
+void RestoreRun::fence() {
+    Gather<int> signs(0, here([this](int) { fence_lost(); }));
+    for (const Host* host : parts_.hosts.connected()) {
+        await(host->name);
+        host->channel->request_raw(
+            Heartbeat::kType, {}, 3 * Milliseconds(deadlines_.bridge_lost_ms),
+            signs.one(here([this, name = host->name](int, const auto&) { forget(name); })));
+    }
+    signs.all_asked();
+}
+
+// A host that is away may come back any moment; only one that is lost is turned off. Whether there
+// is room without it is asked before anything is turned off.
+void RestoreRun::fence_lost() {
+    if (!lost_hosts(HostCondition::away).empty()) {
+        return again([this] { fence_lost(); });
+    }
+    if (auto plan = place_guests(needs(), room(), manifest_.driver); !plan) {
+        return refuse(plan.error().why);
+    }
+    fence_hosts();
+}
+
+void RestoreRun::fence_hosts() {
+    const auto lost = lost_hosts(HostCondition::lost);
+    if (lost.empty()) return all_answered();
+    const std::string& program = parts_.config.coordinator.fence_program;
+    if (program.empty()) {
+        return refuse("host " + *lost.begin() +
+                      " is lost and may still run guests of the job: set "
+                      "coordinator.fence_program, or bring its bridge back");
+    }
+    arm(Milliseconds(deadlines_.fence_ms));
+    for (const std::string& host : lost) {
+        await(host);
+        log_info("fencing host " + host);
+        auto told = here([this, host](const Result<void>& off) {
+            if (!off) return refuse("host " + host + ": " + off.error().text());
+            answered(host);
+        });
+        // It is off, whatever has become of this restore.
+        auto ended = [hosts = &parts_.hosts, store = &parts_.store, host,
+                      told = std::move(told)](const Result<void>& off) mutable {
+            if (off) {
+                hosts->mark_fenced(host);
+                store->note([host](Catalog& c) { return c.drop_places(host); });
+            }
+            told(off);
+        };
+        run_program(io(), {program, host}, Milliseconds(deadlines_.fence_ms), std::move(ended));
+    }
+}
+
+// A host may have gone while others were turned off, or a line ended; its guest may run there
+// still.
+bool RestoreRun::gone_meanwhile() {
+    for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {
+        const auto hosts = lost_hosts(condition);
+        if (hosts.empty()) continue;
+        refuse("host " + *hosts.begin() + " went away meanwhile; ask again");
+        return true;
+    }
+    return false;
+}
+
+}  // namespace grl::coordinator
