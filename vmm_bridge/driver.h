@@ -31,11 +31,11 @@
 #include <string>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
 #include "vmm_bridge/base/async.h"
+#include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
 

@@ -1,11 +1,14 @@
 #include "vmm_bridge/drivers.h"
 
+#include <config.h>  // configure's; this folder has another
+
 #include <set>
 
-#include "config.h"
 #include "vmm_bridge/host/adapters.h"
 #include "vmm_bridge/qemu/adapters.h"
 #include "vmm_bridge/qemu/driver.h"
+#include "vmm_bridge/qemu/section.h"
+#include "vmm_bridge/xen/section.h"
 #ifdef GRL_WITH_XEN
 #include "vmm_bridge/xen/driver.h"
 #endif
@@ -46,6 +49,11 @@ std::string adapters_fault(const BridgeSection& config) {
         }
     }
     return {};
+}
+
+Result<void> complete_sections(GuestDefinition& d) {
+    Result<void> done = complete_section<QemuSection>(d.qemu, "qemu", Unknown::refuse);
+    return done ? complete_section<XenSection>(d.xen, "xen", Unknown::refuse) : done;
 }
 
 std::unique_ptr<Driver> make_driver(boost::asio::io_context& io, const BridgeSection& config) {

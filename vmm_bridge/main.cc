@@ -1,4 +1,5 @@
 // grl-bridge: the Virtual Machine Manager's side of GRL, one on each host.
+#include <config.h>  // configure's; this folder has another
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,11 +8,10 @@
 #include <cerrno>
 #include <iostream>
 
-#include "config.h"
-#include "grl/base/config.h"
 #include "grl/base/log.h"
 #include "grl/messages/manifest.h"
 #include "vmm_bridge/base/fd_passing.h"
+#include "vmm_bridge/config.h"
 #include "vmm_bridge/drivers.h"
 #include "vmm_bridge/halves/network.h"
 #include "vmm_bridge/halves/privileged.h"
@@ -60,8 +60,8 @@ Options read_options(int argc, char** argv) {
     return options;
 }
 
-Result<grl::BridgeConfig> load(const std::string& path) {
-    Result<grl::BridgeConfig> config = grl::load_bridge_config(path);
+Result<grl::bridge::BridgeConfig> load(const std::string& path) {
+    Result<grl::bridge::BridgeConfig> config = grl::bridge::load_bridge_config(path);
     if (!config) return config;
     std::string fault;
     if (!grl::valid_name(config->cluster)) fault = "cluster is no valid name";
@@ -82,7 +82,7 @@ Result<grl::BridgeConfig> load(const std::string& path) {
 
 // Two children without rights, one that listens to the network and one that keeps streams alive;
 // the parent holds the rights.
-int run(const grl::BridgeConfig& config) {
+int run(const grl::bridge::BridgeConfig& config) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);  // if inherited as ignored, no exit status could be had
     Result<grl::bridge::StreamKeeper> keeper = grl::bridge::StreamKeeper::start(config.bridge.user);
@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
     const Options options = read_options(argc, argv);
     if (options.status >= 0) return options.status;
     grl::log_start("grl-bridge", options.debug ? grl::LogLevel::debug : grl::LogLevel::info);
-    Result<grl::BridgeConfig> config = load(options.config);
+    Result<grl::bridge::BridgeConfig> config = load(options.config);
     if (!config) {
         grl::log_error(config.error().text());
         return kUsage;

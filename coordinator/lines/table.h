@@ -52,8 +52,8 @@
 #include <span>
 #include <string>
 
+#include "coordinator/config.h"
 #include "coordinator/engine/state_table.h"
-#include "grl/base/config.h"
 #include "grl/messages/phase.h"
 
 namespace grl::coordinator {

@@ -20,8 +20,8 @@
 #include <span>
 #include <string>
 
+#include "coordinator/config.h"
 #include "coordinator/engine/state_table.h"
-#include "grl/base/config.h"
 
 namespace grl::coordinator {
 

@@ -5,8 +5,8 @@
 //     still) on SIGTERM, SIGINT or the other half's end ──► exit
 #pragma once
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
+#include "vmm_bridge/config.h"
 #include "vmm_bridge/host/stream_keeper.h"
 
 namespace grl::bridge {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "vmm_bridge/qemu/paths.h"
+#include "vmm_bridge/qemu/section.h"
 
 namespace grl::bridge {
 
@@ -16,7 +16,8 @@ inline constexpr const char* kQemuSandbox = "on,obsolete=deny,resourcecontrol=de
 
 // `incoming`: it waits, paused, to be told where its state comes from, and has no adapters yet
 // (qemu_adapters.h).
-std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuPaths& paths,
+std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuSection& section,
+                                      const QemuPaths& paths,
                                       const std::vector<std::string>& adapters, bool incoming);
 
 // Whether a running process is the QEMU of that guest.

@@ -61,8 +61,9 @@ void QemuDriver::adopt_all(Callback<Done> done) {
         if (at->path().extension() != ".definition") continue;
         const std::string name = at->path().stem();
         if (!valid_name(name)) continue;
-        if (auto definition = QemuGuest::left_behind(run_dir_, name))
-            found.push_back(add(*definition));
+        if (auto definition = QemuGuest::left_behind(run_dir_, name)) {
+            if (auto guest = add(*definition)) found.push_back(*guest);
+        }
     }
     gather_done(
         found,
@@ -145,10 +146,12 @@ void QemuDriver::bound_logs() {
 
 // ---- the table of guests ----
 
-std::shared_ptr<QemuGuest> QemuDriver::add(const GuestDefinition& definition) {
+Result<std::shared_ptr<QemuGuest>> QemuDriver::add(const GuestDefinition& definition) {
+    Result<QemuSection> section = qemu_section(definition);
+    if (!section) return section.error();
     const std::string name = definition.name;
     auto guest =
-        std::make_shared<QemuGuest>(io_, definition, run_dir_,
+        std::make_shared<QemuGuest>(io_, definition, *section, run_dir_,
                                     QemuGuest::Handlers{[this, name] { changed(name); },
                                                         [this, name](const std::string& reason) {
                                                             if (events_.died)
@@ -216,7 +219,9 @@ void QemuDriver::start(const GuestDefinition& definition, Callback<Done> done) {
         guests_.erase(at);
         adapters_.release(name);
     }
-    auto guest = add(definition);
+    auto added = add(definition);
+    if (!added) return asio::post(io_, [e = added.error(), done = std::move(done)] { done(e); });
+    const auto guest = *added;
     launch(guest, QemuGuest::Launch::boot,
            [this, guest, name, done = std::move(done)](Result<Done> launched) {
                if (!launched) drop(name, guest);
@@ -365,7 +370,9 @@ void QemuDriver::load(const GuestDefinition& definition, Fd stream, QemuGuest::L
         guests_.erase(at);
         adapters_.release(name);
     }
-    auto guest = add(definition);
+    auto added = add(definition);
+    if (!added) return asio::post(io_, [e = added.error(), done = std::move(done)] { done(e); });
+    const auto guest = *added;
     auto undo = [this, guest, name, done](const Error& why) {
         guest->destroy([this, guest, name, done, why](Result<Done>) {
             drop(name, guest);

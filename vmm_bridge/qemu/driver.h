@@ -55,7 +55,7 @@ class QemuDriver : public Driver {
     template <class T>
     std::shared_ptr<QemuGuest> find(const std::string& act, const std::string& guest,
                                     const Callback<T>& done);
-    std::shared_ptr<QemuGuest> add(const GuestDefinition& definition);
+    Result<std::shared_ptr<QemuGuest>> add(const GuestDefinition& definition);
     void changed(const std::string& guest);
     void drop(const std::string& guest, const std::shared_ptr<QemuGuest>& which);
     void adopt_all(Callback<Done> done);

@@ -27,10 +27,11 @@ constexpr std::size_t kLastWords = 400;  // bytes
 
 }  // namespace
 
-QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
-                     Handlers handlers)
+QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, QemuSection section,
+                     const std::string& run_dir, Handlers handlers)
     : io_(io),
       definition_(std::move(definition)),
+      section_(std::move(section)),
       digest_(definition_digest(definition_)),
       paths_(run_dir, definition_.name),
       handlers_(std::move(handlers)),
@@ -243,7 +244,7 @@ void QemuGuest::on_process_ended() {
 }
 
 void QemuGuest::clear_host() {
-    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
+    for (std::size_t i = 0; i < section_.nics.size(); ++i) {
         Result<void> gone = remove_tap(tap_name(definition_.name, i));
         if (!gone) log_warning(gone.error().text());
     }

@@ -16,12 +16,12 @@
 #include <optional>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
 #include "vmm_bridge/host/process.h"
 #include "vmm_bridge/qemu/paths.h"
 #include "vmm_bridge/qemu/qmp.h"
+#include "vmm_bridge/qemu/section.h"
 
 namespace grl::bridge {
 
@@ -32,8 +32,8 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
         std::function<void(const std::string& reason)> died;
     };
 
-    QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
-              Handlers handlers);
+    QemuGuest(asio::io_context& io, GuestDefinition definition, QemuSection section,
+              const std::string& run_dir, Handlers handlers);
     ~QemuGuest();
     QemuGuest(const QemuGuest&) = delete;
     QemuGuest& operator=(const QemuGuest&) = delete;
@@ -74,6 +74,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     }
 
     const GuestDefinition& definition() const { return definition_; }
+    const QemuSection& section() const { return section_; }
     const std::string& digest() const { return digest_; }
     GuestState state() const { return state_; }
     void set_state(GuestState state);
@@ -103,6 +104,7 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
 
     asio::io_context& io_;
     GuestDefinition definition_;
+    QemuSection section_;  // of it
     std::string digest_;
     QemuPaths paths_;
     Handlers handlers_;

@@ -40,7 +40,7 @@ void QemuGuest::launch(Launch how, const std::vector<std::string>& adapters, Cal
     }
     if (how == Launch::arrive) mark_moving(true);
     launching_ = true;
-    run_program(io_, qemu_command(definition_, paths_, adapters, incoming_), kLaunchLimit,
+    run_program(io_, qemu_command(definition_, section_, paths_, adapters, incoming_), kLaunchLimit,
                 [self = shared_from_this(), how, done = std::move(done)](Result<Output> output) {
                     self->launched(how, std::move(output), done);
                 });
@@ -56,8 +56,8 @@ Result<void> QemuGuest::prepare_host() {
     Result<void> kept =
         replace_file(paths_.definition(), json::serialize(to_json(definition_)));
     if (!kept) return kept;
-    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
-        const Nic& nic = definition_.qemu.nics[i];
+    for (std::size_t i = 0; i < section_.nics.size(); ++i) {
+        const Nic& nic = section_.nics[i];
         Result<void> ok = make_tap(tap_name(definition_.name, i), nic.bridge, nic.mac);
         if (!ok) return ok;
     }
@@ -152,6 +152,10 @@ std::optional<GuestDefinition> QemuGuest::left_behind(const std::string& run_dir
     if (ec) return std::nullopt;
     Result<GuestDefinition> definition = from_json<GuestDefinition>(value, "a guest's definition");
     if (!definition || definition->name != guest) return std::nullopt;
+    // A newer release may have left keys that this one does not know.
+    if (!complete_section<QemuSection>(definition->qemu, "qemu", Unknown::pass)) {
+        return std::nullopt;
+    }
     return *definition;
 }
 

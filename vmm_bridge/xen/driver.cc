@@ -125,11 +125,13 @@ Result<void> XenDriver::reserve_adapters(const std::shared_ptr<XenGuest>& guest)
 // ---- the table of guests ----
 
 Result<std::shared_ptr<XenGuest>> XenDriver::add(const GuestDefinition& definition) {
+    Result<XenSection> section = xen_section(definition);
+    if (!section) return section.error();
     Result<std::shared_ptr<XenContext>> context = XenContext::open(io_);
     if (!context) return context.error();
     const std::string name = definition.name;
     auto guest =
-        std::make_shared<XenGuest>(*context, definition, run_dir_,
+        std::make_shared<XenGuest>(*context, definition, *section, run_dir_,
                                    XenGuest::Handlers{[this, name] { changed(name); },
                                                       [this, name](const std::string& reason) {
                                                           if (events_.died)

@@ -25,9 +25,10 @@ constexpr std::uint32_t kNoDomain = static_cast<std::uint32_t>(INVALID_DOMID);
 }  // namespace
 
 XenGuest::XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition,
-                   const std::string& run_dir, Handlers handlers)
+                   XenSection section, const std::string& run_dir, Handlers handlers)
     : context_(std::move(context)),
       definition_(std::move(definition)),
+      section_(std::move(section)),
       digest_(definition_digest(definition_)),
       record_path_(run_dir + "/" + definition_.name + ".xen"),
       handlers_(std::move(handlers)) {}
@@ -284,7 +285,7 @@ void XenGuest::end_domain(Callback<Done> done) {
 
 std::string XenGuest::why_not_live() const {
     if (definition_.adapters > 0) return "its adapters go when its job is silent";
-    return "the hypervisor cannot note what a " + definition_.xen.type + " guest writes";
+    return "the hypervisor cannot note what a " + section_.type + " guest writes";
 }
 
 void XenGuest::examine(const std::string& what, Callback<Done> done) {
@@ -303,7 +304,7 @@ void XenGuest::examine(const std::string& what, Callback<Done> done) {
     libxl_physinfo_init(&host);
     if (libxl_get_physinfo(context_->get(), &host) == 0) {
         can_go_live_ = definition_.adapters == 0 &&
-                       (host.cap_shadow || (definition_.xen.type != "pv" && host.cap_hap));
+                       (host.cap_shadow || (section_.type != "pv" && host.cap_hap));
     }
     libxl_physinfo_dispose(&host);
     auto config = std::make_shared<XenConfig>();

@@ -23,7 +23,6 @@
 #include <optional>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
 #include "vmm_bridge/xen/config.h"
@@ -58,7 +57,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
         std::function<void(const std::string& reason)> died;
     };
 
-    XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition,
+    XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition, XenSection section,
              const std::string& run_dir, Handlers handlers);
 
     static Result<XenRecord> left_behind(const std::string& run_dir, const std::string& guest);
@@ -136,6 +135,7 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
 
     std::shared_ptr<XenContext> context_;
     GuestDefinition definition_;
+    XenSection section_;  // of it
     std::string digest_;
     std::string record_path_;
     Handlers handlers_;

@@ -88,6 +88,11 @@ Result<XenRecord> XenGuest::left_behind(const std::string& run_dir, const std::s
     if (record && record->definition.name != guest) {
         return fail("reading what the last bridge left", path, "it is another guest's");
     }
+    if (!record) return record;
+    // A newer release may have left keys that this one does not know.
+    Result<void> complete =
+        complete_section<XenSection>(record->definition.xen, "xen", Unknown::pass);
+    if (!complete) return complete.error();
     return record;
 }
 
@@ -110,7 +115,7 @@ Result<void> XenGuest::check_room(XenConfig& config) {
 
 void XenGuest::start(Callback<Done> done) {
     set_state(GuestState::starting);
-    Result<XenConfig> made = XenConfig::of(definition_, adapters_);
+    Result<XenConfig> made = XenConfig::of(definition_, section_, adapters_);
     if (!made) {
         return asio::post(io(), [self = shared_from_this(), e = made.error(),
                                  done = std::move(done)] { self->undo_launch(e, done); });
@@ -164,7 +169,7 @@ void XenGuest::load(Fd stream, GuestState loaded_as, Callback<Done> done) {
             }
             if (!r) return undo_launch(r.error(), done);
             Result<XenConfig> config =
-                XenConfig::of_saved(context_->get(), (*r)->configuration, definition_);
+                XenConfig::of_saved(context_->get(), (*r)->configuration, definition_, section_);
             if (!config) return undo_launch(config.error(), done);
             build(&*config, std::move((*r)->stream), loaded_as, done);
         });
