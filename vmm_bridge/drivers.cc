@@ -4,14 +4,14 @@
 
 #include <set>
 
-#include "vmm_bridge/host/adapters.h"
-#include "vmm_bridge/qemu/adapters.h"
+#include "vmm_bridge/host/passthrough.h"
 #include "vmm_bridge/qemu/driver.h"
+#include "vmm_bridge/qemu/passthrough.h"
 #include "vmm_bridge/qemu/section.h"
-#include "vmm_bridge/xen/section.h"
 #ifdef GRL_WITH_XEN
 #include "vmm_bridge/xen/driver.h"
 #endif
+#include "vmm_bridge/xen/section.h"
 
 namespace grl::bridge {
 
@@ -38,13 +38,13 @@ std::string adapters_fault(const BridgeSection& config) {
         if (!address && config.driver == "xen") {
             return entry + "is no PCI address such as 0000:3b:02.1";
         }
-        if (!address && !is_qemu_adapter(adapter)) {
+        if (!address && !is_qemu_device(adapter)) {
             return entry +
                    "is neither a PCI address such as 0000:3b:02.1 nor a device in the "
                    "words of QEMU's -device, without blanks, quotes and an id";
         }
         // Two spellings of one device, too.
-        if (!seen.insert(qemu_adapter_id(address ? text_of(*address) : adapter)).second) {
+        if (!seen.insert(qemu_device_id(address ? text_of(*address) : adapter)).second) {
             return entry + "is there more than once";
         }
     }

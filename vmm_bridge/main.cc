@@ -13,8 +13,9 @@
 #include "vmm_bridge/base/fd_passing.h"
 #include "vmm_bridge/config.h"
 #include "vmm_bridge/drivers.h"
+#include "vmm_bridge/halves/child.h"
 #include "vmm_bridge/halves/network.h"
-#include "vmm_bridge/halves/privileged.h"
+#include "vmm_bridge/privileged_half.h"
 
 namespace po = boost::program_options;
 
@@ -103,19 +104,16 @@ int run(const grl::bridge::BridgeConfig& config) {
         return 1;
     }
     auto [streams_in, streams_out] = std::move(*streams);
-    const pid_t child = fork();
-    if (child < 0) {
-        grl::log_error("the network half cannot be started: " + grl::errno_text(errno));
-        return 1;
-    }
-    if (child == 0) {
-        // It ends when the parent's socket does; a terminal's ^C is for the parent to act on.
-        signal(SIGINT, SIG_IGN);
-        signal(SIGTERM, SIG_IGN);
+    const auto started = grl::bridge::start_child("the network half", [&, &in = streams_in,
+                                                                       &out = streams_out] {
         privileged.reset();
-        streams_in.reset();
+        in.reset();
         { const auto not_its = std::move(*keeper); }
-        return grl::bridge::run_network_half(config, std::move(network), std::move(streams_out));
+        return grl::bridge::run_network_half(config, std::move(network), std::move(out));
+    });
+    if (!started) {
+        grl::log_error("the network half cannot be started: " + started.error().why);
+        return 1;
     }
     network.reset();
     streams_out.reset();

@@ -7,7 +7,7 @@
 
 #include "grl/base/file.h"
 #include "vmm_bridge/config.h"
-#include "vmm_bridge/host/stream_keeper.h"
+#include "vmm_bridge/halves/stream_keeper.h"
 
 namespace grl::bridge {
 

@@ -25,7 +25,7 @@
 #include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/base/stream.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/move/stream_pump.h"
+#include "vmm_bridge/base/stream_pump.h"
 
 namespace {
 

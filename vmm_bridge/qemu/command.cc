@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "vmm_bridge/host/tap.h"
-#include "vmm_bridge/qemu/adapters.h"
+#include "vmm_bridge/qemu/passthrough.h"
 
 namespace grl::bridge {
 
@@ -20,7 +20,7 @@ std::string value(const std::string& text) {
 
 std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuSection& section,
                                       const QemuPaths& paths,
-                                      const std::vector<std::string>& adapters, bool incoming) {
+                                      const std::vector<std::string>& devices, bool incoming) {
     std::vector<std::string> a{kQemuProgram};
     auto add = [&a](std::initializer_list<std::string> more) { a.insert(a.end(), more); };
     add({"-name", value(d.name), "-machine", section.machine, "-accel", section.accel});
@@ -51,7 +51,7 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuSectio
     add({"-serial", "chardev:con", "-device", "virtio-rng-pci"});
     // Last of all devices, so that without them the others are where they were.
     if (!incoming) {
-        for (const auto& adapter : adapters) add({"-device", qemu_adapter_option(adapter)});
+        for (const auto& device : devices) add({"-device", qemu_device_option(device)});
     }
     add({"-qmp", "unix:" + value(paths.monitor()) + ",server=on,wait=off"});
     // The log takes its error messages, which a daemon would lose otherwise.

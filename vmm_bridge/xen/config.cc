@@ -82,7 +82,7 @@ XenConfig::XenConfig(XenConfig&& other) noexcept : config_(other.config_) {
 }
 
 Result<XenConfig> XenConfig::of(const GuestDefinition& d, const XenSection& section,
-                                const std::vector<PciAddress>& adapters) {
+                                const std::vector<PciAddress>& devices) {
     const std::string fault = xen_definition_fault(d, section);
     if (!fault.empty()) return fail("starting guest " + d.name, "", fault, ErrorKind::usage);
     XenConfig config;
@@ -95,20 +95,20 @@ Result<XenConfig> XenConfig::of(const GuestDefinition& d, const XenSection& sect
     set_vcpus(build, d.vcpus);
     build.max_memkb = build.target_memkb = d.memory_mib * kKibInMib;
     config.fill_host_part(section);
-    config.give(adapters);
+    config.give(devices);
     return config;
 }
 
-void XenConfig::give(const std::vector<PciAddress>& adapters) {
-    if (adapters.empty()) return;
-    // What the adapters' registers take of the addresses is then no memory.
+void XenConfig::give(const std::vector<PciAddress>& devices) {
+    if (devices.empty()) return;
+    // What the devices' registers take of the addresses is then no memory.
     libxl_defbool_set(&config_.b_info.u.pv.e820_host, true);
-    config_.pcidevs = make_devices<libxl_device_pci, libxl_device_pci_init>(adapters.size());
-    config_.num_pcidevs = static_cast<int>(adapters.size());
-    for (std::size_t i = 0; i < adapters.size(); ++i) set_pci(config_.pcidevs[i], adapters[i]);
+    config_.pcidevs = make_devices<libxl_device_pci, libxl_device_pci_init>(devices.size());
+    config_.num_pcidevs = static_cast<int>(devices.size());
+    for (std::size_t i = 0; i < devices.size(); ++i) set_pci(config_.pcidevs[i], devices[i]);
 }
 
-void XenConfig::forget_adapters() {
+void XenConfig::forget_devices() {
     clear_devices<libxl_device_pci, libxl_device_pci_dispose>(config_.pcidevs, config_.num_pcidevs);
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "grl/base/result.h"
-#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/host/passthrough.h"
 #include "vmm_bridge/host/definitions.h"
 #include "vmm_bridge/xen/api.h"
 #include "vmm_bridge/xen/section.h"
@@ -23,7 +23,7 @@ class XenConfig {
 
     // A new domain. The error says what is wrong with the definition.
     static Result<XenConfig> of(const GuestDefinition& definition, const XenSection& section,
-                                const std::vector<PciAddress>& adapters);
+                                const std::vector<PciAddress>& devices);
     // One that was captured, from the JSON that travels before its state: what the guest has seen
     // of itself is kept, what the host gives (kernel, disk, bridges) is this host's.
     static Result<XenConfig> of_saved(libxl_ctx* ctx, const std::string& json,
@@ -31,14 +31,14 @@ class XenConfig {
                                       const XenSection& section);
 
     void set_name(const std::string& name);
-    void forget_adapters();  // its capture has none; the domain can still be given some
+    void forget_devices();  // its capture has none; the domain can still be given some
     std::string uuid() const;
     libxl_domain_config* get() { return &config_; }
     const libxl_domain_config& operator*() const { return config_; }
 
   private:
     void fill_host_part(const XenSection& section);
-    void give(const std::vector<PciAddress>& adapters);
+    void give(const std::vector<PciAddress>& devices);
 
     libxl_domain_config config_;
 };

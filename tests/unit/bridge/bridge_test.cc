@@ -671,7 +671,8 @@ TEST(QemuCommandTest, AdaptersComeLastAndNotBeforeAnIncomingState) {
 TEST(QemuCommandTest, ACommaInAPathStartsNoOption) {
     QemuSection section;
     section.disk = "/images/root,readonly=off";
-    const auto words = qemu_command(test_definition("g1"), section, QemuPaths("/run/grl", "g1"), {}, true);
+    const GuestDefinition d = test_definition("g1");
+    const auto words = qemu_command(d, section, QemuPaths("/run/grl", "g1"), {}, true);
     const std::string all = [&] {
         std::string s;
         for (const auto& w : words) s += w + " ";

@@ -64,7 +64,8 @@ TEST_F(GuestDefinitionTest, UnknownKeysAreRefusedWithFileAndKey) {
 TEST_F(GuestDefinitionTest, WrongTypesInASectionAreNamed) {
     const std::string begin = "reading configuration (" + path + "): ";
     EXPECT_EQ(fault("name=\"g1\"\nxen=3\n"), begin + "field xen: an object is wanted");
-    EXPECT_EQ(fault("name=\"g1\"\n[qemu]\naccel=3\n"), begin + "field qemu.accel: a text is wanted");
+    EXPECT_EQ(fault("name=\"g1\"\n[qemu]\naccel=3\n"),
+              begin + "field qemu.accel: a text is wanted");
     auto guest = load("name=\"g1\"\n[qemu]\naccel=3\n");
     ASSERT_FALSE(guest);
     EXPECT_EQ(guest.error().kind, ErrorKind::usage);

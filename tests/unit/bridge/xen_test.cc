@@ -84,7 +84,7 @@ TEST(XenConfig, AdaptersAreGivenToParavirtualGuestsOnly) {
     EXPECT_EQ((**config).pcidevs[0].bus, 0x3b);
     EXPECT_EQ((**config).pcidevs[0].dev, 2);
     EXPECT_EQ((**config).pcidevs[0].func, 7);
-    config->forget_adapters();
+    config->forget_devices();
     EXPECT_EQ((**config).num_pcidevs, 0);
 }
 
