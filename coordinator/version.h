@@ -1,7 +1,7 @@
 // This release, as reports and manifests name it.
 #pragma once
 
-#include "config.h"
+#include <config.h>  // configure's; this folder has another
 
 namespace grl::coordinator {
 

@@ -6,6 +6,7 @@
 #include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/opening.h"
+#include "vmm_bridge/drivers.h"
 #include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
@@ -43,7 +44,7 @@ void Bridge::open(Callback<Done> done) {
 // ---- the inventory ----
 
 void Bridge::reload_definitions() {
-    definitions_ = load_definitions(config_.bridge.guest_dir, driver_->name());
+    definitions_ = load_definitions(config_.bridge.guest_dir, driver_->name(), complete_sections);
 }
 
 Inventory Bridge::inventory() const {
@@ -144,7 +145,7 @@ const GuestView* Bridge::view_of(const std::vector<GuestView>& views,
 }
 
 Result<GuestDefinition> Bridge::definition_of(const std::string& guest) const {
-    return load_definition(config_.bridge.guest_dir, driver_->name(), guest);
+    return load_definition(config_.bridge.guest_dir, driver_->name(), guest, complete_sections);
 }
 
 // Each must be defined here or be here; none may stand twice.

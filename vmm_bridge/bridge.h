@@ -13,12 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/stored.h"
+#include "vmm_bridge/config.h"
 #include "vmm_bridge/driver.h"
 #include "vmm_bridge/image/line_store.h"
 #include "vmm_bridge/line/part.h"

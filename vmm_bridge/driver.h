@@ -1,4 +1,6 @@
-// What a VMM must be able to do for the bridge. QEMU's is qemu_driver.h, Xen's xen_driver.h.
+// What a VMM must be able to do for the bridge, and all that the bridge knows of one. QEMU's is in
+// qemu/, Xen's in xen/; drivers.h makes the one that is configured, and what both do alike stands in
+// guest_table.h.
 //
 // Threads: everything on the io_context's one thread; no call blocks longer than a small local file
 // takes. Each callback comes exactly once and never inside the call that was given it. Every act
@@ -21,9 +23,9 @@
 //        └──────────────┴── cancel ──┴────────────┴─► resume        it goes on here
 //     migrate_in ──► it waits there ──► resume, or destroy
 //
-// A guest with adapters (adapters.h) cannot be saved while it has them, so it is captured by
-// stop-and-copy and sent while it stands still. detach_devices comes before freeze or converge,
-// when its job is silent, and attach_devices after each resume.
+// A guest with passthrough devices (host/passthrough.h) cannot be saved while it has them, so it is
+// captured by stop-and-copy and sent while it stands still. detach_devices comes before freeze or
+// converge, when its job is silent, and attach_devices after each resume.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +33,11 @@
 #include <string>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
 #include "vmm_bridge/base/async.h"
+#include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
 
@@ -79,10 +81,10 @@ class Driver {
     // The guests that are here, lost ones too until they are destroyed.
     virtual std::vector<GuestView> list() const = 0;
 
-    // Whether there is room for one more: adapters, and the VMM's memory where it counts itself.
+    // Whether there is room for one more: passthrough devices, and the VMM's memory where it counts itself.
     virtual Result<void> check_room(const GuestDefinition&) const { return {}; }
 
-    virtual std::size_t adapters_free() const { return 0; }
+    virtual std::size_t adapters_free() const { return 0; }  // passthrough devices
 
     // Boot it. Done when the VMM runs it; also when it ran already.
     virtual void start(const GuestDefinition& definition, Callback<Done> done) = 0;
@@ -94,7 +96,7 @@ class Driver {
     // this method cannot be had for this guest; another may.
     virtual void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) = 0;
 
-    // Take its adapters out; it must run, as it has to let go of them. They stay its own. On
+    // Take its passthrough devices out; it must run, as it has to let go of them. They stay its own. On
     // failure some may be out: attach_devices. Done also when there are none.
     virtual void detach_devices(const std::string& guest, Callback<Done> done) = 0;
     // Give the running guest what it lacks of them. Done also when it lacks none.
@@ -132,7 +134,7 @@ class Driver {
     virtual void migrate_in(const GuestDefinition& definition, Fd stream, Callback<Done> done) = 0;
 };
 
-// It runs, and has its adapters.
+// It runs, and has its passthrough devices.
 inline void let_run(Driver& driver, const std::string& guest, Callback<Done> done) {
     driver.resume(guest, [&driver, guest, done = std::move(done)](Result<Done> resumed) {
         resumed ? driver.attach_devices(guest, done) : done(std::move(resumed));

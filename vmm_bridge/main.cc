@@ -1,4 +1,5 @@
 // grl-bridge: the Virtual Machine Manager's side of GRL, one on each host.
+#include <config.h>  // configure's; this folder has another
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,14 +8,14 @@
 #include <cerrno>
 #include <iostream>
 
-#include "config.h"
-#include "grl/base/config.h"
 #include "grl/base/log.h"
 #include "grl/messages/manifest.h"
 #include "vmm_bridge/base/fd_passing.h"
+#include "vmm_bridge/config.h"
 #include "vmm_bridge/drivers.h"
+#include "vmm_bridge/halves/child.h"
 #include "vmm_bridge/halves/network.h"
-#include "vmm_bridge/halves/privileged.h"
+#include "vmm_bridge/privileged_half.h"
 
 namespace po = boost::program_options;
 
@@ -60,8 +61,8 @@ Options read_options(int argc, char** argv) {
     return options;
 }
 
-Result<grl::BridgeConfig> load(const std::string& path) {
-    Result<grl::BridgeConfig> config = grl::load_bridge_config(path);
+Result<grl::bridge::BridgeConfig> load(const std::string& path) {
+    Result<grl::bridge::BridgeConfig> config = grl::bridge::load_bridge_config(path);
     if (!config) return config;
     std::string fault;
     if (!grl::valid_name(config->cluster)) fault = "cluster is no valid name";
@@ -82,7 +83,7 @@ Result<grl::BridgeConfig> load(const std::string& path) {
 
 // Two children without rights, one that listens to the network and one that keeps streams alive;
 // the parent holds the rights.
-int run(const grl::BridgeConfig& config) {
+int run(const grl::bridge::BridgeConfig& config) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);  // if inherited as ignored, no exit status could be had
     Result<grl::bridge::StreamKeeper> keeper = grl::bridge::StreamKeeper::start(config.bridge.user);
@@ -103,19 +104,16 @@ int run(const grl::BridgeConfig& config) {
         return 1;
     }
     auto [streams_in, streams_out] = std::move(*streams);
-    const pid_t child = fork();
-    if (child < 0) {
-        grl::log_error("the network half cannot be started: " + grl::errno_text(errno));
-        return 1;
-    }
-    if (child == 0) {
-        // It ends when the parent's socket does; a terminal's ^C is for the parent to act on.
-        signal(SIGINT, SIG_IGN);
-        signal(SIGTERM, SIG_IGN);
+    const auto started = grl::bridge::start_child("the network half", [&, &in = streams_in,
+                                                                       &out = streams_out] {
         privileged.reset();
-        streams_in.reset();
+        in.reset();
         { const auto not_its = std::move(*keeper); }
-        return grl::bridge::run_network_half(config, std::move(network), std::move(streams_out));
+        return grl::bridge::run_network_half(config, std::move(network), std::move(out));
+    });
+    if (!started) {
+        grl::log_error("the network half cannot be started: " + started.error().why);
+        return 1;
     }
     network.reset();
     streams_out.reset();
@@ -129,7 +127,7 @@ int main(int argc, char** argv) {
     const Options options = read_options(argc, argv);
     if (options.status >= 0) return options.status;
     grl::log_start("grl-bridge", options.debug ? grl::LogLevel::debug : grl::LogLevel::info);
-    Result<grl::BridgeConfig> config = load(options.config);
+    Result<grl::bridge::BridgeConfig> config = load(options.config);
     if (!config) {
         grl::log_error(config.error().text());
         return kUsage;

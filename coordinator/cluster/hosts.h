@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/config.h"
 #include "coordinator/engine/clock.h"
-#include "grl/base/config.h"
 #include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/moves.h"

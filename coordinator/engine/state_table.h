@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "grl/base/config.h"
+#include "coordinator/config.h"
 #include "grl/base/json.h"
 
 namespace grl::coordinator {

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "coordinator/config.h"
 #include "coordinator/engine/run.h"
 #include "coordinator/lines/record.h"
 #include "coordinator/slurm/view.h"
-#include "grl/base/config.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/masters.h"
 #include "grl/messages/reports.h"

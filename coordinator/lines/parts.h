@@ -2,10 +2,10 @@
 #pragma once
 
 #include "coordinator/cluster/steps.h"
+#include "coordinator/config.h"
 #include "coordinator/slurm/view.h"
 #include "coordinator/store/store.h"
 #include "coordinator/store/sweep.h"
-#include "grl/base/config.h"
 
 namespace grl::coordinator {
 

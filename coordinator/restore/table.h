@@ -18,6 +18,7 @@
 
 #include <boost/describe/enum.hpp>
 
+#include "coordinator/config.h"
 #include "coordinator/engine/state_table.h"
 
 namespace grl::coordinator {

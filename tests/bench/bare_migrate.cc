@@ -15,7 +15,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <iostream>
 
-#include "grl/base/config.h"
 #include "grl/messages/masters.h"
 #include "vmm_bridge/host/process.h"
 #include "vmm_bridge/host/tap.h"
@@ -101,12 +100,14 @@ int migrate(const std::string& guest, const std::string& from, const std::string
     Session session;
     const QemuPaths source(from, guest), target(to, guest);
     const GuestDefinition definition = definition_of(source);
-    for (std::size_t i = 0; i < definition.qemu.nics.size(); ++i) {
-        const Nic& nic = definition.qemu.nics[i];
+    const auto section = qemu_section(definition);
+    if (!section) Session::die(section.error().text());
+    for (std::size_t i = 0; i < section->nics.size(); ++i) {
+        const Nic& nic = section->nics[i];
         Result<void> made = make_tap(tap_name(guest, i), nic.bridge, nic.mac);
         if (!made) Session::die(made.error().text());
     }
-    std::vector<std::string> words = qemu_command(definition, target, {}, false);
+    std::vector<std::string> words = qemu_command(definition, *section, target, {}, false);
     const std::string uri = "unix:" + target.base + ".stream";
     words.insert(words.end(), {"-incoming", uri});
     unlink((target.base + ".stream").c_str());

@@ -24,8 +24,8 @@
 #include "grl/messages/opening.h"
 #include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/base/stream_pump.h"
 #include "vmm_bridge/drivers.h"
-#include "vmm_bridge/move/stream_pump.h"
 
 namespace {
 
@@ -39,7 +39,7 @@ namespace asio = boost::asio;
 struct Acts {
     asio::io_context& io;
     Driver& driver;
-    grl::GuestDefinition guest;
+    grl::bridge::GuestDefinition guest;
 
     template <class T>
     Result<T> await(const std::function<void(Callback<T>)>& start) {
@@ -232,13 +232,13 @@ int main(int argc, char** argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
     grl::log_start("xen_acts", getenv("XEN_DEBUG") ? grl::LogLevel::debug : grl::LogLevel::info);
-    auto definition = grl::load_guest_definition(argv[2]);
+    auto definition = grl::bridge::load_guest_definition(argv[2], grl::bridge::complete_sections);
     if (!definition) {
         grl::log_error(definition.error().text());
         return 2;
     }
     asio::io_context io(1);
-    grl::BridgeSection config;
+    grl::bridge::BridgeSection config;
     config.driver = "xen";
     config.run_dir = argv[1];
     auto driver = grl::bridge::make_driver(io, config);

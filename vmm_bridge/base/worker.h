@@ -2,6 +2,9 @@
 //
 // Each job has a thread of its own: jobs are few and long, and one that hangs on a dead file system
 // must not hold up the others. The io_context must outlive all jobs (main leaves by _exit).
+//
+// The coordinator's Worker (coordinator/engine/worker.h) is another thing: one thread that does its
+// tasks in order, since SQLite and Slurm's library want that, and that is waited for at the end.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -7,8 +7,8 @@
 // While connected: requests pass to the privileged half, replies, progress and events back.
 #pragma once
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
+#include "vmm_bridge/config.h"
 
 namespace grl::bridge {
 

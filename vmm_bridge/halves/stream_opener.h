@@ -12,11 +12,11 @@
 #include <memory>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
 #include "grl/messages/opening.h"
 #include "grl/wire/handshake.h"
 #include "vmm_bridge/base/async.h"
+#include "vmm_bridge/config.h"
 
 namespace grl::bridge {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "grl/base/config.h"
 #include "grl/base/log.h"
 #include "grl/messages/manifest.h"
 #include "vmm_bridge/base/digest.h"
@@ -23,8 +24,25 @@ std::string fault_of(const GuestDefinition& d, const std::string& name, const st
 
 }  // namespace
 
+Result<GuestDefinition> load_guest_definition(const std::string& path,
+                                              const CompleteSections& complete) {
+    auto guest = load_config<GuestDefinition>(path);
+    if (!guest) return guest;
+    if (Result<void> completed = complete(*guest); !completed) {
+        Error e = completed.error();
+        e.where = path;
+        return e;
+    }
+    if (!valid_name(guest->name)) return config_error(path, "key name: a name is wanted");
+    if (guest->memory_mib == 0) {
+        return config_error(path, "key memory_mib: the guest's memory is wanted");
+    }
+    if (guest->vcpus == 0) return config_error(path, "key vcpus: at least 1 is wanted");
+    return guest;
+}
+
 Result<GuestDefinition> load_definition(const std::string& directory, const std::string& driver,
-                                        const std::string& name) {
+                                        const std::string& name, const CompleteSections& complete) {
     if (!valid_name(name)) {
         return fail("finding a guest", "", "its name is not valid", ErrorKind::usage);
     }
@@ -34,7 +52,7 @@ Result<GuestDefinition> load_definition(const std::string& directory, const std:
         return fail("finding guest " + name, path, "it is not defined on this host",
                     ErrorKind::not_found);
     }
-    Result<GuestDefinition> definition = load_guest_definition(path);
+    Result<GuestDefinition> definition = load_guest_definition(path, complete);
     if (!definition) return definition;
     const std::string fault = fault_of(*definition, name, driver);
     if (!fault.empty()) return fail("reading a guest definition", path, fault, ErrorKind::usage);
@@ -42,7 +60,8 @@ Result<GuestDefinition> load_definition(const std::string& directory, const std:
 }
 
 std::vector<GuestDefinition> load_definitions(const std::string& directory,
-                                              const std::string& driver) {
+                                              const std::string& driver,
+                                              const CompleteSections& complete) {
     std::vector<GuestDefinition> definitions;
     std::error_code ec;
     std::filesystem::directory_iterator files(directory, ec);
@@ -50,7 +69,8 @@ std::vector<GuestDefinition> load_definitions(const std::string& directory,
     for (; !ec && files != std::filesystem::directory_iterator(); files.increment(ec)) {
         const std::filesystem::path path = files->path();
         if (path.extension() != kSuffix) continue;
-        Result<GuestDefinition> definition = load_definition(directory, driver, path.stem());
+        Result<GuestDefinition> definition =
+            load_definition(directory, driver, path.stem(), complete);
         if (definition) {
             definitions.push_back(std::move(*definition));
         } else {

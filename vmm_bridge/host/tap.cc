@@ -8,14 +8,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <optional>
 
 #include "grl/base/file.h"
 #include "vmm_bridge/base/digest.h"
+#include "vmm_bridge/host/nic.h"
 
 namespace grl::bridge {
 
@@ -46,23 +45,10 @@ Result<void> set_persistent(const std::string& tap, bool persistent) {
     return {};
 }
 
-std::optional<std::array<unsigned char, 6>> parse_mac(const std::string& text) {
-    constexpr std::size_t kStep = 3;  // two digits and a colon
-    std::array<unsigned char, 6> mac{};
-    if (text.size() != mac.size() * kStep - 1) return std::nullopt;
-    for (std::size_t i = 0; i < mac.size(); ++i) {
-        const char* digits = text.data() + i * kStep;
-        const auto [end, fault] = std::from_chars(digits, digits + 2, mac[i], 16);
-        if (fault != std::errc() || end != digits + 2) return std::nullopt;
-        if (i + 1 < mac.size() && *end != ':') return std::nullopt;
-    }
-    return mac;
-}
-
 // A bridge takes on the lowest address among its ports: keep the tap's above all others, or the
 // host's own address would change with every guest that comes and goes.
 Result<void> set_address(int control, const std::string& tap, const std::string& guest_mac) {
-    std::optional<std::array<unsigned char, 6>> address = parse_mac(guest_mac);
+    std::optional<Mac> address = parse_mac(guest_mac);
     if (!address) {
         return fail("making a tap", tap, "\"" + guest_mac + "\" is no MAC address",
                     ErrorKind::usage);

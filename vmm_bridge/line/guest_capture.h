@@ -8,7 +8,7 @@
 // One that is captured live is prepared ──copy──► copied ──freeze──► frozen (live_capture.h). If
 // that fails before freeze, it is let run and prepared for stop-and-copy.
 //
-// Threads: the io_context's. Each act is asked for once (line_part.h sees to that); callbacks once.
+// Threads: the io_context's. Each act is asked for once (part.h sees to that); callbacks once.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -31,7 +31,7 @@ class GuestCapture : public std::enable_shared_from_this<GuestCapture> {
         std::string path;     // of its image
         std::string capture;  // auto, background, live, stop_copy, none
         int zstd_level = 1;
-        bool adapters = false;                 // it has some, and goes by stop-and-copy
+        bool adapters = false;  // it has passthrough devices, and goes by stop-and-copy
         MemoryBudget::Share memory;            // in which its stream may wait
         std::function<void(int stream)> keep;  // see stream_keeper.h; may be empty
     };

@@ -17,8 +17,8 @@
 #include <string>
 
 #include "grl/messages/opening.h"
+#include "vmm_bridge/base/stream_pump.h"
 #include "vmm_bridge/driver.h"
-#include "vmm_bridge/move/stream_pump.h"
 
 namespace grl::bridge {
 

@@ -11,7 +11,6 @@
 #include <memory>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/stored.h"
 #include "vmm_bridge/driver.h"

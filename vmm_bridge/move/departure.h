@@ -19,9 +19,9 @@
 
 #include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
+#include "vmm_bridge/base/stream_pump.h"
 #include "vmm_bridge/driver.h"
 #include "vmm_bridge/move/sealed_stream.h"
-#include "vmm_bridge/move/stream_pump.h"
 
 namespace grl::bridge {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "vmm_bridge/host/tap.h"
-#include "vmm_bridge/qemu/adapters.h"
+#include "vmm_bridge/qemu/passthrough.h"
 
 namespace grl::bridge {
 
@@ -18,31 +18,32 @@ std::string value(const std::string& text) {
 
 }  // namespace
 
-std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths& paths,
-                                      const std::vector<std::string>& adapters, bool incoming) {
+std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuSection& section,
+                                      const QemuPaths& paths,
+                                      const std::vector<std::string>& devices, bool incoming) {
     std::vector<std::string> a{kQemuProgram};
     auto add = [&a](std::initializer_list<std::string> more) { a.insert(a.end(), more); };
-    add({"-name", value(d.name), "-machine", d.qemu.machine, "-accel", d.qemu.accel});
-    add({"-cpu", d.qemu.cpu, "-smp", std::to_string(d.vcpus), "-m", std::to_string(d.memory_mib)});
+    add({"-name", value(d.name), "-machine", section.machine, "-accel", section.accel});
+    add({"-cpu", section.cpu, "-smp", std::to_string(d.vcpus), "-m", std::to_string(d.memory_mib)});
     add({"-nodefaults", "-no-user-config", "-display", "none"});
     add({"-sandbox", kQemuSandbox});
     // Follow the host's clock, so that after a restore the guest can read the time from it.
     add({"-rtc", "base=utc,clock=host"});
-    if (!d.qemu.kernel.empty()) {
-        add({"-kernel", d.qemu.kernel, "-append", d.qemu.append});
-        if (!d.qemu.initrd.empty()) add({"-initrd", d.qemu.initrd});
+    if (!section.kernel.empty()) {
+        add({"-kernel", section.kernel, "-append", section.append});
+        if (!section.initrd.empty()) add({"-initrd", section.initrd});
     }
-    if (!d.qemu.disk.empty()) {
-        add({"-drive", "if=none,id=d0,file=" + value(d.qemu.disk) +
+    if (!section.disk.empty()) {
+        add({"-drive", "if=none,id=d0,file=" + value(section.disk) +
                            ",format=raw,readonly=on,file.locking=off"});
         add({"-device", "virtio-blk-pci,drive=d0"});
     }
-    for (std::size_t i = 0; i < d.qemu.nics.size(); ++i) {
+    for (std::size_t i = 0; i < section.nics.size(); ++i) {
         const std::string id = "n" + std::to_string(i);
         add({"-netdev",
              "tap,id=" + id + ",ifname=" + tap_name(d.name, i) + ",script=no,downscript=no"});
         add({"-device",
-             "virtio-net-pci,netdev=" + id + ",mac=" + value(d.qemu.nics[i].mac) + ",romfile="});
+             "virtio-net-pci,netdev=" + id + ",mac=" + value(section.nics[i].mac) + ",romfile="});
     }
     add({"-chardev", "socket,id=con,path=" + value(paths.console()) +
                          ",server=on,wait=off,logfile=" + value(paths.console_log()) +
@@ -50,7 +51,7 @@ std::vector<std::string> qemu_command(const GuestDefinition& d, const QemuPaths&
     add({"-serial", "chardev:con", "-device", "virtio-rng-pci"});
     // Last of all devices, so that without them the others are where they were.
     if (!incoming) {
-        for (const auto& adapter : adapters) add({"-device", qemu_adapter_option(adapter)});
+        for (const auto& device : devices) add({"-device", qemu_device_option(device)});
     }
     add({"-qmp", "unix:" + value(paths.monitor()) + ",server=on,wait=off"});
     // The log takes its error messages, which a daemon would lose otherwise.

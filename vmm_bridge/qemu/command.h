@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "grl/base/config.h"
 #include "vmm_bridge/qemu/paths.h"
+#include "vmm_bridge/qemu/section.h"
 
 namespace grl::bridge {
 
@@ -14,10 +14,12 @@ inline constexpr const char* kQemuProgram = "qemu-system-x86_64";
 // daemon.
 inline constexpr const char* kQemuSandbox = "on,obsolete=deny,resourcecontrol=deny";
 
-// `incoming`: it waits, paused, to be told where its state comes from, and has no adapters yet
-// (qemu_adapters.h).
-std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuPaths& paths,
-                                      const std::vector<std::string>& adapters, bool incoming);
+// `incoming`: it waits, paused, to be told where its state comes from, and has no passthrough
+// devices yet
+// (passthrough.h).
+std::vector<std::string> qemu_command(const GuestDefinition& definition, const QemuSection& section,
+                                      const QemuPaths& paths,
+                                      const std::vector<std::string>& devices, bool incoming);
 
 // Whether a running process is the QEMU of that guest.
 bool is_qemu_of(const std::vector<std::string>& command_line, const QemuPaths& paths);

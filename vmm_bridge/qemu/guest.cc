@@ -11,7 +11,6 @@
 #include "grl/base/log.h"
 #include "grl/messages/opening.h"
 #include "vmm_bridge/base/clock.h"
-#include "vmm_bridge/host/definitions.h"
 #include "vmm_bridge/host/tap.h"
 
 namespace grl::bridge {
@@ -27,37 +26,30 @@ constexpr std::size_t kLastWords = 400;  // bytes
 
 }  // namespace
 
-QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
-                     Handlers handlers)
-    : io_(io),
-      definition_(std::move(definition)),
-      digest_(definition_digest(definition_)),
+QemuGuest::QemuGuest(asio::io_context& io, GuestDefinition definition, QemuSection section,
+                     const std::string& run_dir, Handlers handlers)
+    : HostedGuest(std::move(definition), std::move(handlers)),
+      io_(io),
+      section_(std::move(section)),
       paths_(run_dir, definition_.name),
-      handlers_(std::move(handlers)),
+      passthrough_(*this),
       timer_(io) {}
 
 QemuGuest::~QemuGuest() {
     if (qmp_) qmp_->close();
 }
 
-void QemuGuest::set_state(GuestState state) {
-    if (state == state_) return;
-    state_ = state;
-    if (handlers_.changed) handlers_.changed();
-}
-
 // ---- freeze, resume ----
 
 void QemuGuest::freeze(Callback<std::int64_t> done) {
-    if (state_ == GuestState::paused) {
+    if (state() == GuestState::paused) {
         // Frozen already; a restored guest that has not run yet is as good.
         asio::post(io_, [at = stopped_at_ns_ ? stopped_at_ns_ : now_ns(), done] { done(at); });
         return;
     }
-    if (state_ != GuestState::running) {
-        asio::post(io_, [name = definition_.name, state = name_of(state_), done] {
-            done(fail("stopping guest " + name, "", "it is " + state, ErrorKind::refused));
-        });
+    if (state() != GuestState::running) {
+        asio::post(io_, [e = error("stopping", "it is " + name_of(state()), ErrorKind::refused),
+                         done] { done(e); });
         return;
     }
     mark_frozen(true);
@@ -89,11 +81,10 @@ void QemuGuest::mark(const std::string& path, bool there) {
 }
 
 void QemuGuest::resume(Callback<Done> done) {
-    if (state_ != GuestState::running && state_ != GuestState::paused &&
-        state_ != GuestState::arrived && state_ != GuestState::moved) {
-        asio::post(io_, [name = definition_.name, state = name_of(state_), done] {
-            done(fail("resuming guest " + name, "", "it is " + state, ErrorKind::refused));
-        });
+    if (state() != GuestState::running && state() != GuestState::paused &&
+        state() != GuestState::arrived && state() != GuestState::moved) {
+        asio::post(io_, [e = error("resuming", "it is " + name_of(state()), ErrorKind::refused),
+                         done] { done(e); });
         return;
     }
     auto verified = [self = shared_from_this(), done](Result<std::string> word) {
@@ -150,8 +141,8 @@ void QemuGuest::poll_status(std::vector<std::string> wanted, std::int64_t deadli
         const std::string status = text_in(*reply, "status");
         if (std::find(wanted.begin(), wanted.end(), status) != wanted.end()) return done(status);
         if (monotonic_ms() >= deadline_ms) {
-            return done(fail("waiting for guest " + self->definition_.name, "",
-                             "QEMU says that it is " + status + ", not " + wanted.front()));
+            return done(self->error("waiting for", "QEMU says that it is " + status + ", not " +
+                                                       wanted.front()));
         }
         auto timer = std::make_shared<asio::steady_timer>(self->io_, kStatusStep);
         timer->async_wait(
@@ -165,9 +156,7 @@ void QemuGuest::on_event(const QmpEvent& event) {
         const json::value* by_guest = event.data.if_contains("guest");
         shut_down_ = by_guest && by_guest->is_bool() && by_guest->get_bool();
     }
-    if (event.name == "DEVICE_DELETED" && unplug_watcher_) {
-        unplug_watcher_(text_in(event.data, "device"));
-    }
+    if (event.name == "DEVICE_DELETED") passthrough_.on_unplugged(text_in(event.data, "device"));
     if (watcher_) {
         auto watcher = watcher_;  // it may replace itself
         watcher(event);
@@ -177,7 +166,7 @@ void QemuGuest::on_event(const QmpEvent& event) {
 // Mostly its process has ended too: that tells the reason, so wait for it a little.
 void QemuGuest::on_monitor_closed(const Error& error) {
     qmp_.reset();
-    if (ending_) return;
+    if (ending()) return;
     timer_.expires_after(kEndLimit);
     timer_.async_wait([self = shared_from_this(), error](boost::system::error_code ec) {
         if (ec || self->qmp_ || !self->process_) return;
@@ -189,8 +178,7 @@ void QemuGuest::on_monitor_closed(const Error& error) {
 // ---- its end ----
 
 void QemuGuest::destroy(Callback<Done> done) {
-    if (!ending_) ending_.emplace();
-    if (!ending_->join(std::move(done))) return;
+    if (!join_ending(std::move(done))) return;
     if (!launching_) end_process();  // else launched() does
 }
 
@@ -205,18 +193,12 @@ void QemuGuest::end_process() {
         return;
     }
     Result<void> killed = process_->kill();
-    if (!killed) {
-        ending_->finish(killed.error());
-        ending_.reset();
-        return;
-    }
+    if (!killed) return end(killed.error());
     timer_.expires_after(kKillLimit);
     timer_.async_wait([self = shared_from_this()](boost::system::error_code ec) {
-        if (ec || !self->ending_ || !self->process_) return;
-        Act<Done> ending = std::move(*self->ending_);
-        self->ending_.reset();
-        ending.finish(fail("destroying guest " + self->definition_.name, "",
-                           "its QEMU was killed but does not go (a dead file system?)"));
+        if (ec || !self->process_) return;
+        self->end(self->error("destroying",
+                              "its QEMU was killed but does not go (a dead file system?)"));
     });
 }
 
@@ -231,19 +213,17 @@ void QemuGuest::on_process_ended() {
         watcher(fail("guest " + definition_.name, "", reason));
     }
     clear_host();
-    if (ending_) {
+    if (ending()) {
         set_state(GuestState::absent);
-        Act<Done> ending = std::move(*ending_);
-        ending_.reset();
-        return ending.finish(Done{});
+        return end(Done{});
     }
-    const bool known = state_ == GuestState::running || state_ == GuestState::paused;
+    const bool known = state() == GuestState::running || state() == GuestState::paused;
     set_state(GuestState::lost);
-    if (known && handlers_.died) handlers_.died(reason);
+    if (known) tell_death(reason);
 }
 
 void QemuGuest::clear_host() {
-    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
+    for (std::size_t i = 0; i < section_.nics.size(); ++i) {
         Result<void> gone = remove_tap(tap_name(definition_.name, i));
         if (!gone) log_warning(gone.error().text());
     }

@@ -16,36 +16,31 @@
 #include <optional>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
+#include "vmm_bridge/host/hosted_guest.h"
 #include "vmm_bridge/host/process.h"
+#include "vmm_bridge/qemu/passthrough.h"
 #include "vmm_bridge/qemu/paths.h"
 #include "vmm_bridge/qemu/qmp.h"
+#include "vmm_bridge/qemu/section.h"
 
 namespace grl::bridge {
 
-class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
+class QemuGuest : public HostedGuest, public std::enable_shared_from_this<QemuGuest> {
   public:
-    struct Handlers {
-        std::function<void()> changed;
-        std::function<void(const std::string& reason)> died;
-    };
-
-    QemuGuest(asio::io_context& io, GuestDefinition definition, const std::string& run_dir,
-              Handlers handlers);
+    QemuGuest(asio::io_context& io, GuestDefinition definition, QemuSection section,
+              const std::string& run_dir, Handlers handlers);
     ~QemuGuest();
-    QemuGuest(const QemuGuest&) = delete;
-    QemuGuest& operator=(const QemuGuest&) = delete;
 
     // What must be known to take over a guest of a bridge that is gone, or to clear up after it: its
     // definition, or nothing if it left none.
     static std::optional<GuestDefinition> left_behind(const std::string& run_dir,
                                                       const std::string& guest);
 
-    enum class Launch { boot, restore, arrive };
-    // Of `adapters` (qemu_adapters.h) only one that boots has any yet.
-    void launch(Launch how, const std::vector<std::string>& adapters, Callback<Done> done);
+    void start(Callback<Done> done);
+    // `then` is what it is when it has been loaded: paused, or arrived from another host.
+    void load(Fd stream, GuestState then, Callback<Done> done);
     void adopt(Callback<Done> done);
     void destroy(Callback<Done> done);
 
@@ -68,22 +63,23 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
         watcher_ = std::move(watcher);
     }
 
-    // Whoever is told by its id of a device that the guest has let go of.
-    void watch_unplugs(std::function<void(const std::string& device)> watcher) {
-        unplug_watcher_ = std::move(watcher);
+    bool exists() const { return process_.has_value(); }
+    void find_devices(const std::vector<std::string>& all,
+                      Callback<std::vector<std::string>> done) {
+        passthrough_.find(all, std::move(done));
     }
+    void detach_devices(Callback<Done> done) { passthrough_.unplug(std::move(done)); }
+    void attach_devices(Callback<Done> done) { passthrough_.plug(std::move(done)); }
 
-    const GuestDefinition& definition() const { return definition_; }
-    const std::string& digest() const { return digest_; }
-    GuestState state() const { return state_; }
-    void set_state(GuestState state);
-    std::int64_t stopped_at_ns() const { return stopped_at_ns_; }
+    const QemuSection& section() const { return section_; }
     std::uint64_t resident_bytes() const {
         return process_ ? resident_bytes_of(process_->pid()) : 0;
     }
     asio::io_context& io() { return io_; }
 
   private:
+    enum class Launch { boot, restore, arrive };
+    void launch(Launch how, Callback<Done> done);
     Result<void> prepare_host();
     void clear_host();
     void launched(Launch how, Result<Output> output, Callback<Done> done);
@@ -102,20 +98,15 @@ class QemuGuest : public std::enable_shared_from_this<QemuGuest> {
     void end_process();
 
     asio::io_context& io_;
-    GuestDefinition definition_;
-    std::string digest_;
-    QemuPaths paths_;
-    Handlers handlers_;
-    GuestState state_ = GuestState::absent;
+    const QemuSection section_;
+    const QemuPaths paths_;
     std::optional<Process> process_;
     std::shared_ptr<Qmp> qmp_;
     std::function<void(const Result<QmpEvent>&)> watcher_;
-    std::function<void(const std::string&)> unplug_watcher_;
-    std::int64_t stopped_at_ns_ = 0;
     bool shut_down_ = false;  // by the guest itself
     bool launching_ = false;  // its process is not known yet
     bool incoming_ = false;   // loaded, not yet run: the network must learn where it is
-    std::optional<Act<Done>> ending_;
+    QemuPassthrough passthrough_;
     asio::steady_timer timer_;  // for its process to end
 };
 

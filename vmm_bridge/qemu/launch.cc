@@ -9,6 +9,7 @@
 #include "vmm_bridge/host/tap.h"
 #include "vmm_bridge/qemu/command.h"
 #include "vmm_bridge/qemu/guest.h"
+#include "vmm_bridge/qemu/restore.h"
 
 namespace grl::bridge {
 
@@ -28,7 +29,26 @@ pid_t pid_in(const std::string& path) {
 
 // ---- launch ----
 
-void QemuGuest::launch(Launch how, const std::vector<std::string>& adapters, Callback<Done> done) {
+void QemuGuest::start(Callback<Done> done) {
+    launch(Launch::boot, std::move(done));
+}
+
+void QemuGuest::load(Fd stream, GuestState then, Callback<Done> done) {
+    auto self = shared_from_this();
+    auto undo = [self, done](const Error& why) {
+        self->destroy([done, why](Result<Done>) { done(why); });
+    };
+    auto shared_stream = std::make_shared<Fd>(std::move(stream));
+    launch(then == GuestState::arrived ? Launch::arrive : Launch::restore,
+           [self, shared_stream, then, undo, done](Result<Done> launched) {
+               if (!launched) return undo(launched.error());
+               load_qemu(self, std::move(*shared_stream), then, [undo, done](Result<Done> loaded) {
+                   loaded ? done(Done{}) : undo(loaded.error());
+               });
+           });
+}
+
+void QemuGuest::launch(Launch how, Callback<Done> done) {
     set_state(how == Launch::arrive ? GuestState::arriving : GuestState::starting);
     incoming_ = how != Launch::boot;
     Result<void> ready = prepare_host();
@@ -40,7 +60,8 @@ void QemuGuest::launch(Launch how, const std::vector<std::string>& adapters, Cal
     }
     if (how == Launch::arrive) mark_moving(true);
     launching_ = true;
-    run_program(io_, qemu_command(definition_, paths_, adapters, incoming_), kLaunchLimit,
+    run_program(io_, qemu_command(definition_, section_, paths_, own_devices(), incoming_),
+                kLaunchLimit,
                 [self = shared_from_this(), how, done = std::move(done)](Result<Output> output) {
                     self->launched(how, std::move(output), done);
                 });
@@ -56,8 +77,8 @@ Result<void> QemuGuest::prepare_host() {
     Result<void> kept =
         replace_file(paths_.definition(), json::serialize(to_json(definition_)));
     if (!kept) return kept;
-    for (std::size_t i = 0; i < definition_.qemu.nics.size(); ++i) {
-        const Nic& nic = definition_.qemu.nics[i];
+    for (std::size_t i = 0; i < section_.nics.size(); ++i) {
+        const Nic& nic = section_.nics[i];
         Result<void> ok = make_tap(tap_name(definition_.name, i), nic.bridge, nic.mac);
         if (!ok) return ok;
     }
@@ -68,14 +89,14 @@ void QemuGuest::launched(Launch how, Result<Output> output, Callback<Done> done)
     launching_ = false;
     const Error destroyed =
         fail("starting QEMU for guest " + definition_.name, "", "it was destroyed meanwhile");
-    if (ending_) {
+    if (ending()) {
         end_process();
         return done(destroyed);
     }
     // Something that failed on the way is taken back before it is told.
-    Callback<Done> end = [self = shared_from_this(), how, destroyed, was = state_,
+    Callback<Done> end = [self = shared_from_this(), how, destroyed, was = state(),
                           done](Result<Done> result) {
-        if (result && self->state_ != was) result = destroyed;
+        if (result && self->state() != was) result = destroyed;
         if (!result) {
             return self->destroy([e = result.error(), done](Result<Done>) { done(e); });
         }
@@ -152,6 +173,10 @@ std::optional<GuestDefinition> QemuGuest::left_behind(const std::string& run_dir
     if (ec) return std::nullopt;
     Result<GuestDefinition> definition = from_json<GuestDefinition>(value, "a guest's definition");
     if (!definition || definition->name != guest) return std::nullopt;
+    // A newer release may have left keys that this one does not know.
+    if (!complete_section<QemuSection>(definition->qemu, "qemu", Unknown::pass)) {
+        return std::nullopt;
+    }
     return *definition;
 }
 

@@ -30,7 +30,7 @@ std::uint64_t number_in(const json::object& object, const char* key) {
 QemuMigration::QemuMigration(std::shared_ptr<QemuGuest> guest, MigrateOut events)
     : guest_(std::move(guest)),
       events_(std::move(events)),
-      one_pass_(guest_->definition().qemu.accel == "tcg"),
+      one_pass_(guest_->section().accel == "tcg"),
       whole_(guest_->definition().adapters > 0),
       deadline_(guest_->io()),
       poll_(guest_->io()) {}

@@ -16,8 +16,8 @@
 // been stopped for good: with a limit of 0 for the downtime 7.2 makes one pass and no other. It is
 // `copied` shortly before that pass ends, which only asking QEMU can tell.
 //
-// One that has adapters is sent whole by converge(), when they are out: QEMU cannot even begin
-// before.
+// One that has passthrough devices is sent whole by converge(), when they are out: QEMU cannot even
+// begin before.
 //
 // Threads: the io_context's.
 #pragma once
@@ -57,7 +57,7 @@ class QemuMigration : public std::enable_shared_from_this<QemuMigration> {
     std::shared_ptr<QemuGuest> guest_;
     MigrateOut events_;
     const bool one_pass_;  // TCG
-    const bool whole_;     // it has adapters
+    const bool whole_;     // it has passthrough devices
     Fd stream_;            // until it is sent whole
     std::uint64_t limit_bytes_s_ = 0;
     asio::steady_timer deadline_;

@@ -1,6 +1,5 @@
 #include "vmm_bridge/xen/config.h"
 
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +12,6 @@ namespace {
 constexpr std::uint64_t kKibInMib = 1024;
 constexpr const char* kDiskName = "xvda";
 constexpr unsigned kBitsInByte = 8;
-constexpr int kHex = 16;
 
 // libxenlight frees what it is given.
 char* copy(const std::string& text) {
@@ -25,8 +23,8 @@ void set(char*& field, const std::string& text) {
     field = copy(text);
 }
 
-libxl_domain_type type_of(const GuestDefinition& d) {
-    return d.xen.type == "pv" ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
+libxl_domain_type type_of(const XenSection& section) {
+    return section.type == "pv" ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
 }
 
 // All of them are there from the beginning.
@@ -61,34 +59,19 @@ Error unfit(const GuestDefinition& d, const std::string& why) {
 
 }  // namespace
 
-Result<Mac> parse_vif_mac(const std::string& text) {
-    const Error fault =
-        fail("reading a guest definition", "",
-             "\"" + text + "\" is no MAC address such as 52:54:00:12:34:56", ErrorKind::usage);
-    constexpr std::size_t step = 3;  // two digits and a colon
-    Mac mac{};
-    if (text.size() != mac.size() * step - 1) return fault;
-    for (std::size_t i = 0; i < mac.size(); ++i) {
-        const char* digits = text.data() + i * step;
-        const auto [end, ec] = std::from_chars(digits, digits + 2, mac[i], kHex);
-        if (ec != std::errc() || end != digits + 2) return fault;
-        if (i + 1 < mac.size() && *end != ':') return fault;
+std::string xen_definition_fault(const GuestDefinition& d, const XenSection& section) {
+    if (section.type != "pvh" && section.type != "pv") {
+        return "xen.type is \"" + section.type + "\"; there are: pvh, pv";
     }
-    return mac;
-}
-
-std::string xen_definition_fault(const GuestDefinition& d) {
-    if (d.xen.type != "pvh" && d.xen.type != "pv") {
-        return "xen.type is \"" + d.xen.type + "\"; there are: pvh, pv";
-    }
-    if (d.xen.kernel.empty()) return "xen.kernel must be given";
-    if (d.adapters > 0 && d.xen.type != "pv") {
+    if (section.kernel.empty()) return "xen.kernel must be given";
+    if (d.adapters > 0 && section.type != "pv") {
         return "adapters are wanted, which Xen gives to paravirtual guests only: xen.type = \"pv\"";
     }
     if (d.memory_mib == 0) return "memory_mib must be given";
-    for (const auto& nic : d.xen.nics) {
-        Result<Mac> mac = parse_vif_mac(nic.mac);
-        if (!mac) return mac.error().why;
+    for (const auto& nic : section.nics) {
+        if (!parse_mac(nic.mac)) {
+            return "\"" + nic.mac + "\" is no MAC address such as 52:54:00:12:34:56";
+        }
         if (nic.bridge.empty()) return "each of xen.nics must name its bridge";
     }
     return {};
@@ -98,78 +81,79 @@ XenConfig::XenConfig(XenConfig&& other) noexcept : config_(other.config_) {
     libxl_domain_config_init(&other.config_);
 }
 
-Result<XenConfig> XenConfig::of(const GuestDefinition& d, const std::vector<PciAddress>& adapters) {
-    const std::string fault = xen_definition_fault(d);
+Result<XenConfig> XenConfig::of(const GuestDefinition& d, const XenSection& section,
+                                const std::vector<PciAddress>& devices) {
+    const std::string fault = xen_definition_fault(d, section);
     if (!fault.empty()) return fail("starting guest " + d.name, "", fault, ErrorKind::usage);
     XenConfig config;
     libxl_domain_create_info& create = config.config_.c_info;
-    create.type = type_of(d);
+    create.type = type_of(section);
     set(create.name, d.name);
     libxl_uuid_generate(&create.uuid);
     libxl_domain_build_info& build = config.config_.b_info;
-    libxl_domain_build_info_init_type(&build, type_of(d));
+    libxl_domain_build_info_init_type(&build, type_of(section));
     set_vcpus(build, d.vcpus);
     build.max_memkb = build.target_memkb = d.memory_mib * kKibInMib;
-    config.fill_host_part(d);
-    config.give(adapters);
+    config.fill_host_part(section);
+    config.give(devices);
     return config;
 }
 
-void XenConfig::give(const std::vector<PciAddress>& adapters) {
-    if (adapters.empty()) return;
-    // What the adapters' registers take of the addresses is then no memory.
+void XenConfig::give(const std::vector<PciAddress>& devices) {
+    if (devices.empty()) return;
+    // What the devices' registers take of the addresses is then no memory.
     libxl_defbool_set(&config_.b_info.u.pv.e820_host, true);
-    config_.pcidevs = make_devices<libxl_device_pci, libxl_device_pci_init>(adapters.size());
-    config_.num_pcidevs = static_cast<int>(adapters.size());
-    for (std::size_t i = 0; i < adapters.size(); ++i) set_pci(config_.pcidevs[i], adapters[i]);
+    config_.pcidevs = make_devices<libxl_device_pci, libxl_device_pci_init>(devices.size());
+    config_.num_pcidevs = static_cast<int>(devices.size());
+    for (std::size_t i = 0; i < devices.size(); ++i) set_pci(config_.pcidevs[i], devices[i]);
 }
 
-void XenConfig::forget_adapters() {
+void XenConfig::forget_devices() {
     clear_devices<libxl_device_pci, libxl_device_pci_dispose>(config_.pcidevs, config_.num_pcidevs);
 }
 
 Result<XenConfig> XenConfig::of_saved(libxl_ctx* ctx, const std::string& json,
-                                      const GuestDefinition& d) {
-    const std::string fault = xen_definition_fault(d);
+                                      const GuestDefinition& d, const XenSection& section) {
+    const std::string fault = xen_definition_fault(d, section);
     if (!fault.empty()) return fail("restoring guest " + d.name, "", fault, ErrorKind::usage);
     XenConfig config;
     if (libxl_domain_config_from_json(ctx, config.get(), json.c_str()) != 0) {
         return unfit(d, "cannot be read");
     }
     const libxl_domain_build_info& build = config.config_.b_info;
-    if (config.config_.c_info.type != type_of(d)) return unfit(d, "is another type's");
+    if (config.config_.c_info.type != type_of(section)) return unfit(d, "is another type's");
     if (build.max_memkb != d.memory_mib * kKibInMib) {
         return unfit(d, "has " + std::to_string(build.max_memkb / kKibInMib) +
                             " MiB of memory, its definition " + std::to_string(d.memory_mib));
     }
     if (build.max_vcpus != static_cast<int>(d.vcpus)) return unfit(d, "has other vcpus");
     if (config.config_.num_pcidevs != 0) return unfit(d, "has a PCI device");
-    config.fill_host_part(d);
+    config.fill_host_part(section);
     return config;
 }
 
-void XenConfig::fill_host_part(const GuestDefinition& d) {
+void XenConfig::fill_host_part(const XenSection& section) {
     libxl_domain_build_info& build = config_.b_info;
-    set(build.kernel, d.xen.kernel);
-    set(build.ramdisk, d.xen.initrd);
-    set(build.cmdline, d.xen.append);
+    set(build.kernel, section.kernel);
+    set(build.ramdisk, section.initrd);
+    set(build.cmdline, section.append);
     clear_devices<libxl_device_disk, libxl_device_disk_dispose>(config_.disks, config_.num_disks);
-    if (!d.xen.disk.empty()) {
+    if (!section.disk.empty()) {
         config_.disks = make_devices<libxl_device_disk, libxl_device_disk_init>(1);
         config_.num_disks = 1;
-        set(config_.disks[0].pdev_path, d.xen.disk);
+        set(config_.disks[0].pdev_path, section.disk);
         set(config_.disks[0].vdev, kDiskName);
         config_.disks[0].format = LIBXL_DISK_FORMAT_RAW;
     }
     clear_devices<libxl_device_nic, libxl_device_nic_dispose>(config_.nics, config_.num_nics);
-    config_.nics = make_devices<libxl_device_nic, libxl_device_nic_init>(d.xen.nics.size());
-    config_.num_nics = static_cast<int>(d.xen.nics.size());
-    for (std::size_t i = 0; i < d.xen.nics.size(); ++i) {
+    config_.nics = make_devices<libxl_device_nic, libxl_device_nic_init>(section.nics.size());
+    config_.num_nics = static_cast<int>(section.nics.size());
+    for (std::size_t i = 0; i < section.nics.size(); ++i) {
         libxl_device_nic& nic = config_.nics[i];
         nic.devid = static_cast<libxl_devid>(i);
         nic.nictype = LIBXL_NIC_TYPE_VIF;
-        set(nic.bridge, d.xen.nics[i].bridge);
-        Result<Mac> mac = parse_vif_mac(d.xen.nics[i].mac);
+        set(nic.bridge, section.nics[i].bridge);
+        const auto mac = parse_mac(section.nics[i].mac);
         if (mac) std::memcpy(nic.mac, mac->data(), mac->size());
     }
     // Whether it goes on after its end is the coordinator's to say.

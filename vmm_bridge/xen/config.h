@@ -2,14 +2,13 @@
 // UUID; no hypervisor is needed. Any thread.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/base/result.h"
-#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/host/definitions.h"
+#include "vmm_bridge/host/passthrough.h"
 #include "vmm_bridge/xen/api.h"
+#include "vmm_bridge/xen/section.h"
 
 namespace grl::bridge {
 
@@ -23,33 +22,31 @@ class XenConfig {
     XenConfig& operator=(const XenConfig&) = delete;
 
     // A new domain. The error says what is wrong with the definition.
-    static Result<XenConfig> of(const GuestDefinition& definition,
-                                const std::vector<PciAddress>& adapters);
+    static Result<XenConfig> of(const GuestDefinition& definition, const XenSection& section,
+                                const std::vector<PciAddress>& devices);
     // One that was captured, from the JSON that travels before its state: what the guest has seen
     // of itself is kept, what the host gives (kernel, disk, bridges) is this host's.
     static Result<XenConfig> of_saved(libxl_ctx* ctx, const std::string& json,
-                                      const GuestDefinition& definition);
+                                      const GuestDefinition& definition,
+                                      const XenSection& section);
 
     void set_name(const std::string& name);
-    void forget_adapters();  // its capture has none; the domain can still be given some
+    void forget_devices();  // its capture has none; the domain can still be given some
     std::string uuid() const;
     libxl_domain_config* get() { return &config_; }
     const libxl_domain_config& operator*() const { return config_; }
 
   private:
-    void fill_host_part(const GuestDefinition& definition);
-    void give(const std::vector<PciAddress>& adapters);
+    void fill_host_part(const XenSection& section);
+    void give(const std::vector<PciAddress>& devices);
 
     libxl_domain_config config_;
 };
 
 // Empty if a domain can be made of it.
-std::string xen_definition_fault(const GuestDefinition& definition);
+std::string xen_definition_fault(const GuestDefinition& definition, const XenSection& section);
 
 void set_pci(libxl_device_pci& device, const PciAddress& address);
-
-using Mac = std::array<std::uint8_t, 6>;
-Result<Mac> parse_vif_mac(const std::string& text);
 
 std::string text_of_uuid(const libxl_uuid& uuid);
 

@@ -8,7 +8,6 @@
 #include "grl/base/log.h"
 #include "grl/messages/opening.h"
 #include "vmm_bridge/base/clock.h"
-#include "vmm_bridge/host/definitions.h"
 #include "vmm_bridge/xen/store.h"
 
 namespace grl::bridge {
@@ -17,29 +16,22 @@ namespace {
 
 constexpr Milliseconds kSuspendLimit{20'000};
 constexpr Milliseconds kResumeLimit{20'000};
-constexpr Milliseconds kDestroyLimit{60'000};
 constexpr Milliseconds kAskLimit{20'000};
+constexpr std::uint64_t kStreamMargin = 8U << 20;  // bytes: page numbers, device state
 constexpr int kCooperative = 1;  // the guest is told that it goes on where it was
 constexpr std::uint32_t kNoDomain = static_cast<std::uint32_t>(INVALID_DOMID);
 
 }  // namespace
 
 XenGuest::XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition,
-                   const std::string& run_dir, Handlers handlers)
-    : context_(std::move(context)),
-      definition_(std::move(definition)),
-      digest_(definition_digest(definition_)),
-      record_path_(run_dir + "/" + definition_.name + ".xen"),
-      handlers_(std::move(handlers)) {}
+                   XenSection section, const std::string& run_dir, Handlers handlers)
+    : HostedGuest(std::move(definition), std::move(handlers)),
+      context_(std::move(context)),
+      section_(std::move(section)),
+      record_path_(run_dir + "/" + definition_.name + ".xen") {}
 
-Error XenGuest::error(const std::string& act, const std::string& why, ErrorKind kind) const {
-    return fail(act + " guest " + definition_.name, "", why, kind);
-}
-
-void XenGuest::set_state(GuestState state) {
-    if (state == state_) return;
-    state_ = state;
-    if (handlers_.changed) handlers_.changed();
+std::uint64_t XenGuest::resident_bytes() const {
+    return (definition_.memory_mib << 20) + kStreamMargin;
 }
 
 std::shared_ptr<XenAct> XenGuest::act(const std::string& what, Milliseconds limit,
@@ -66,14 +58,14 @@ void XenGuest::stop_act(const std::string& why, Callback<Done> done) {
 // ---- freeze ----
 
 void XenGuest::freeze(Callback<std::int64_t> done) {
-    if (state_ == GuestState::paused && suspended_) {
+    if (state() == GuestState::paused && suspended_) {
         return asio::post(io(), [at = stopped_at_ns_, done = std::move(done)] { done(at); });
     }
-    if (state_ != GuestState::running || ending_) {
-        const std::string why = ending_ ? "it is being destroyed"
-                                : state_ == GuestState::paused
+    if (state() != GuestState::running || ending()) {
+        const std::string why = ending() ? "it is being destroyed"
+                                : state() == GuestState::paused
                                     ? "it was restored and has not run since: let it run first"
-                                    : "it is " + name_of(state_);
+                                    : "it is " + name_of(state());
         asio::post(io(), [e = error("stopping", why, ErrorKind::refused), done = std::move(done)] {
             done(e);
         });
@@ -131,13 +123,13 @@ void XenGuest::on_suspended() {
 // ---- resume ----
 
 void XenGuest::resume(Callback<Done> done) {
-    if (state_ == GuestState::running && !suspended_) {
+    if (state() == GuestState::running && !suspended_) {
         return asio::post(io(), [done = std::move(done)] { done(Done{}); });
     }
-    if (state_ != GuestState::running && state_ != GuestState::paused &&
-        state_ != GuestState::arrived && state_ != GuestState::moved) {
+    if (state() != GuestState::running && state() != GuestState::paused &&
+        state() != GuestState::arrived && state() != GuestState::moved) {
         return asio::post(io(),
-                          [e = error("resuming", "it is " + name_of(state_), ErrorKind::refused),
+                          [e = error("resuming", "it is " + name_of(state()), ErrorKind::refused),
                            done = std::move(done)] { done(e); });
     }
     Result<void> named = rename(definition_.name);
@@ -194,102 +186,18 @@ void XenGuest::set_moved() {
     set_state(GuestState::moved);
 }
 
-// ---- what the hypervisor tells ----
-
-// libxenlight tells of one shutdown of a domain, and a suspension is one: so again after each.
-void XenGuest::await_death() {
-    if (death_) libxl_evdisable_domain_death(context_->get(), std::exchange(death_, nullptr));
-    context_->on_event([weak = weak_from_this()](const libxl_event& event) {
-        if (auto self = weak.lock()) self->on_event(event);
-    });
-    const int code = libxl_evenable_domain_death(context_->get(), domain_, 0, &death_);
-    if (code != 0) log_error(context_->error("watching guest " + definition_.name, code).text());
-}
-
-void XenGuest::on_event(const libxl_event& event) {
-    if (event.domid != domain_ || ending_) return;
-    if (event.type == LIBXL_EVENT_TYPE_DOMAIN_DEATH) return on_end("its domain was destroyed");
-    if (event.type != LIBXL_EVENT_TYPE_DOMAIN_SHUTDOWN) return;
-    const int reason = event.u.domain_shutdown.shutdown_reason;
-    if (reason != LIBXL_SHUTDOWN_REASON_SUSPEND) return on_end("it has " + shutdown_text(reason));
-    // What was told before a resume may come after it.
-    if (suspended_ || !look()) return;
-    if (suspending_ || watcher_ || (act_ && !act_->ended())) return;
-    log_warning("guest " + definition_.name + " has suspended itself, unasked: it goes on");
-    resume([](Result<Done> resumed) {
-        if (!resumed) log_error(resumed.error().text());
-    });
-}
-
-// Nobody else takes away what is left of it.
-void XenGuest::on_end(const std::string& reason) {
-    if (state_ == GuestState::lost) return;
-    const bool known = state_ != GuestState::starting && state_ != GuestState::arriving;
-    set_state(GuestState::lost);
-    destroy_domain([self = shared_from_this()](Result<Done> gone) {
-        if (!gone) log_warning(gone.error().text());
-        if (self->handlers_.changed) self->handlers_.changed();
-    });
-    if (known && handlers_.died) handlers_.died(reason);
-}
-
-// ---- its end ----
-
-void XenGuest::destroy(Callback<Done> done) {
-    if (!ending_) ending_.emplace();
-    if (!ending_->join(std::move(done))) return;
-    destroy_domain([this, self = shared_from_this()](Result<Done> gone) {
-        Act<Done> ending = std::move(*ending_);
-        ending_.reset();
-        if (gone) {
-            unlink(record_path_.c_str());
-            set_state(GuestState::absent);
-        }
-        ending.finish(std::move(gone));
-    });
-}
-
-// Behind a change of its devices, which is cut short.
-void XenGuest::destroy_domain(Callback<Done> done) {
-    if (frontend_) frontend_->finish(error("looking at the adapters of", "it is destroyed"));
-    turns_.take([self = shared_from_this()](Callback<Done> ended) { self->end_domain(ended); },
-                std::move(done));
-}
-
-void XenGuest::end_domain(Callback<Done> done) {
-    stop_act("it is destroyed", [this, self = shared_from_this(), done](Result<Done>) {
-        if (death_) libxl_evdisable_domain_death(context_->get(), std::exchange(death_, nullptr));
-        if (domain_ == kNoDomain) return done(Done{});
-        libxl_dominfo info;
-        libxl_dominfo_init(&info);
-        const int here = libxl_domain_info(context_->get(), &info, domain_);
-        libxl_dominfo_dispose(&info);
-        if (here == ERROR_DOMAIN_NOTFOUND) {
-            domain_ = kNoDomain;
-            return done(Done{});
-        }
-        act(
-            "destroying", kDestroyLimit,
-            [this](const libxl_asyncop_how* how) {
-                return libxl_domain_destroy(context_->get(), domain_, how);
-            },
-            [this, self, done](Result<Done> gone) {
-                if (gone) domain_ = kNoDomain;
-                done(std::move(gone));
-            });
-    });
-}
-
 // ---- before a capture or a move ----
 
 std::string XenGuest::why_not_live() const {
     if (definition_.adapters > 0) return "its adapters go when its job is silent";
-    return "the hypervisor cannot note what a " + definition_.xen.type + " guest writes";
+    return "the hypervisor cannot note what a " + section_.type + " guest writes";
 }
 
 void XenGuest::examine(const std::string& what, Callback<Done> done) {
-    const auto foreign = std::ranges::count_if(
-        devices(), [this](const PciAddress& device) { return !is_its_adapter(device); });
+    const auto foreign =
+        std::ranges::count_if(devices(), [its = own_addresses()](const PciAddress& device) {
+            return std::ranges::find(its, device) == its.end();
+        });
     if (foreign > 0) {
         return asio::post(
             io(), [e = error(what,
@@ -303,7 +211,7 @@ void XenGuest::examine(const std::string& what, Callback<Done> done) {
     libxl_physinfo_init(&host);
     if (libxl_get_physinfo(context_->get(), &host) == 0) {
         can_go_live_ = definition_.adapters == 0 &&
-                       (host.cap_shadow || (definition_.xen.type != "pv" && host.cap_hap));
+                       (host.cap_shadow || (section_.type != "pv" && host.cap_hap));
     }
     libxl_physinfo_dispose(&host);
     auto config = std::make_shared<XenConfig>();
@@ -316,7 +224,7 @@ void XenGuest::examine(const std::string& what, Callback<Done> done) {
         [this, self = shared_from_this(), config, what, done](Result<Done> got) {
             if (!got) return done(got);
             config->set_name(definition_.name);
-            config->forget_adapters();
+            config->forget_devices();
             char* json = libxl_domain_config_to_json(context_->get(), config->get());
             configuration_ = json ? json : "";
             std::free(json);

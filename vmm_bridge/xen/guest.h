@@ -18,14 +18,13 @@
 // Threads: the io_context's. Ownership: shared, since libxenlight's callbacks hold it.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "grl/base/config.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/phase.h"
+#include "vmm_bridge/host/hosted_guest.h"
+#include "vmm_bridge/host/passthrough.h"
 #include "vmm_bridge/xen/config.h"
 #include "vmm_bridge/xen/context.h"
 
@@ -51,20 +50,15 @@ std::vector<XenDomain> list_domains(XenContext& context);
 // As in the enumeration of libxenlight: "powered off", "crashed".
 std::string shutdown_text(int reason);
 
-class XenGuest : public std::enable_shared_from_this<XenGuest> {
+class XenGuest : public HostedGuest, public std::enable_shared_from_this<XenGuest> {
   public:
-    struct Handlers {
-        std::function<void()> changed;
-        std::function<void(const std::string& reason)> died;
-    };
-
-    XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition,
+    XenGuest(std::shared_ptr<XenContext> context, GuestDefinition definition, XenSection section,
              const std::string& run_dir, Handlers handlers);
 
     static Result<XenRecord> left_behind(const std::string& run_dir, const std::string& guest);
 
     void start(Callback<Done> done);
-    // From a stream (xen_stream.h); `loaded` is what it is then: paused or arrived.
+    // From a stream (stream.h); `loaded` is what it is then: paused or arrived.
     void load(Fd stream, GuestState loaded, Callback<Done> done);
     void adopt(const XenDomain& domain, Callback<Done> done);
     void destroy(Callback<Done> done);
@@ -78,10 +72,10 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     bool can_go_live() const { return can_go_live_; }  // the hypervisor notes what it writes
     std::string why_not_live() const;
 
-    // The host's that it may have: set before its start or its loading, or when it was adopted.
-    void set_adapters(const std::vector<std::string>& adapters);
-    void detach_adapters(Callback<Done> done);
-    void attach_adapters(Callback<Done> done);  // those it lacks
+    void detach_devices(Callback<Done> done);
+    void attach_devices(Callback<Done> done);  // those it lacks
+    void find_devices(const std::vector<std::string>& all,
+                      Callback<std::vector<std::string>> done);
     // What is passed through to it now, of whoever's doing.
     std::vector<PciAddress> devices();
 
@@ -99,25 +93,21 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     // At most one is told when the domain is suspended.
     void watch_suspension(std::function<void()> watcher) { watcher_ = std::move(watcher); }
 
-    const GuestDefinition& definition() const { return definition_; }
-    const std::string& digest() const { return digest_; }
-    GuestState state() const { return state_; }
-    void set_state(GuestState state);
     bool suspended() const { return suspended_; }
-    std::int64_t stopped_at_ns() const { return stopped_at_ns_; }
     std::uint32_t domain() const { return domain_; }
     bool has_domain() const { return domain_ != static_cast<std::uint32_t>(INVALID_DOMID); }
+    bool exists() const { return has_domain(); }
+    // A domain has its memory from the beginning, all of it.
+    std::uint64_t resident_bytes() const;
     XenContext& context() { return *context_; }
     asio::io_context& io() { return context_->io(); }
 
   private:
-    Error error(const std::string& act, const std::string& why,
-                ErrorKind kind = ErrorKind::failed) const;
     void begin_detach(Callback<Done> done);
     void begin_attach(Callback<Done> done);
     void await_frontend(Callback<Done> done);
-    bool ends() const { return ending_ || state_ == GuestState::lost; }
-    bool is_its_adapter(const PciAddress& device) const;
+    bool ends() const { return ending() || state() == GuestState::lost; }
+    std::vector<PciAddress> own_addresses() const;
     Result<void> check_room(XenConfig& config);
     Result<void> record(const XenConfig& config);
     void create(std::shared_ptr<XenConfig> config, Callback<Done> done);
@@ -135,25 +125,19 @@ class XenGuest : public std::enable_shared_from_this<XenGuest> {
     Result<void> rename(const std::string& name);
 
     std::shared_ptr<XenContext> context_;
-    GuestDefinition definition_;
-    std::string digest_;
-    std::string record_path_;
-    Handlers handlers_;
-    GuestState state_ = GuestState::absent;
+    const XenSection section_;
+    const std::string record_path_;
     std::uint32_t domain_ = static_cast<std::uint32_t>(INVALID_DOMID);
     std::string domain_name_;
     std::shared_ptr<XenAct> act_;
     libxl_evgen_domain_death* death_ = nullptr;
     std::function<void()> watcher_;
-    std::vector<PciAddress> adapters_;
     Turns turns_;                          // of what changes its devices, and of its end
     std::shared_ptr<Act<Done>> frontend_;  // that is waited for
     std::string configuration_;
     bool can_go_live_ = false;
     bool suspended_ = false;
     bool suspending_ = false;  // we have asked it to
-    std::int64_t stopped_at_ns_ = 0;
-    std::optional<Act<Done>> ending_;
 };
 
 }  // namespace grl::bridge

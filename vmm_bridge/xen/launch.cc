@@ -88,6 +88,11 @@ Result<XenRecord> XenGuest::left_behind(const std::string& run_dir, const std::s
     if (record && record->definition.name != guest) {
         return fail("reading what the last bridge left", path, "it is another guest's");
     }
+    if (!record) return record;
+    // A newer release may have left keys that this one does not know.
+    Result<void> complete =
+        complete_section<XenSection>(record->definition.xen, "xen", Unknown::pass);
+    if (!complete) return complete.error();
     return record;
 }
 
@@ -110,7 +115,7 @@ Result<void> XenGuest::check_room(XenConfig& config) {
 
 void XenGuest::start(Callback<Done> done) {
     set_state(GuestState::starting);
-    Result<XenConfig> made = XenConfig::of(definition_, adapters_);
+    Result<XenConfig> made = XenConfig::of(definition_, section_, own_addresses());
     if (!made) {
         return asio::post(io(), [self = shared_from_this(), e = made.error(),
                                  done = std::move(done)] { self->undo_launch(e, done); });
@@ -134,11 +139,11 @@ void XenGuest::create(std::shared_ptr<XenConfig> config, Callback<Done> done) {
         },
         [this, self, config, done](Result<Done> created) {
             if (!created) return undo_launch(created.error(), done);
-            if (ending_) return undo_launch(error("starting", "it is destroyed"), done);
+            if (ending()) return undo_launch(error("starting", "it is destroyed"), done);
             await_death();
             unpause("starting", [this, self, done](Result<Done> runs) {
                 if (!runs) return undo_launch(runs.error(), done);
-                if (state_ == GuestState::starting) set_state(GuestState::running);
+                if (state() == GuestState::starting) set_state(GuestState::running);
                 done(Done{});
             });
         });
@@ -159,19 +164,19 @@ void XenGuest::load(Fd stream, GuestState loaded_as, Callback<Done> done) {
         io(), std::move(stream), kHeadLimit,
         [this, self = shared_from_this(), loaded_as, done](Result<std::shared_ptr<XenStream>> r) {
             // Another guest of this name may have its record here by now.
-            if (state_ == GuestState::absent) {
+            if (state() == GuestState::absent) {
                 return done(r ? error("loading", "it is destroyed") : r.error());
             }
             if (!r) return undo_launch(r.error(), done);
             Result<XenConfig> config =
-                XenConfig::of_saved(context_->get(), (*r)->configuration, definition_);
+                XenConfig::of_saved(context_->get(), (*r)->configuration, definition_, section_);
             if (!config) return undo_launch(config.error(), done);
             build(&*config, std::move((*r)->stream), loaded_as, done);
         });
 }
 
 void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Done> done) {
-    Result<void> ready = ending_ ? error("loading", "it is destroyed") : check_room(*config);
+    Result<void> ready = ending() ? error("loading", "it is destroyed") : check_room(*config);
     if (ready) ready = record(*config);
     if (!ready) return undo_launch(ready.error(), done);
     domain_name_ = definition_.name + kIncoming;
@@ -187,7 +192,7 @@ void XenGuest::build(XenConfig* config, Fd stream, GuestState then, Callback<Don
         [this, self = shared_from_this(), load, then, done](Result<Done> built) {
             load->stream.reset();
             if (!built) return undo_launch(built.error(), done);
-            if (ending_) return undo_launch(error("loading", "it is destroyed"), done);
+            if (ending()) return undo_launch(error("loading", "it is destroyed"), done);
             const bool arrives = then == GuestState::arrived;
             Result<void> named = rename(definition_.name + (arrives ? kArrived : ""));
             if (!named) return undo_launch(named.error(), done);

@@ -658,20 +658,21 @@ TEST_F(BridgeTest, AnAdapterThatDoesNotComeBackIsTold) {
 TEST(QemuCommandTest, AdaptersComeLastAndNotBeforeAnIncomingState) {
     const GuestDefinition d = test_definition("g1");
     const QemuPaths paths("/run/grl", "g1");
-    const auto boots = qemu_command(d, paths, {"0000:3b:02.1"}, false);
+    const auto boots = qemu_command(d, {}, paths, {"0000:3b:02.1"}, false);
     const auto is_device = [](const std::string& word) { return word == "-device"; };
     const auto last = std::find_if(boots.rbegin(), boots.rend(), is_device);
     ASSERT_NE(last, boots.rend());
     EXPECT_EQ(*std::prev(last), "vfio-pci,host=0000:3b:02.1,id=adapter-0000.3b.02.1");
-    const auto waits = qemu_command(d, paths, {"0000:3b:02.1"}, true);
+    const auto waits = qemu_command(d, {}, paths, {"0000:3b:02.1"}, true);
     EXPECT_TRUE(std::ranges::none_of(
         waits, [](const std::string& word) { return word.starts_with("vfio-pci"); }));
 }
 
 TEST(QemuCommandTest, ACommaInAPathStartsNoOption) {
-    GuestDefinition d = test_definition("g1");
-    d.qemu.disk = "/images/root,readonly=off";
-    const auto words = qemu_command(d, QemuPaths("/run/grl", "g1"), {}, true);
+    QemuSection section;
+    section.disk = "/images/root,readonly=off";
+    const GuestDefinition d = test_definition("g1");
+    const auto words = qemu_command(d, section, QemuPaths("/run/grl", "g1"), {}, true);
     const std::string all = [&] {
         std::string s;
         for (const auto& w : words) s += w + " ";

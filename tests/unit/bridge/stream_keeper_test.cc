@@ -3,7 +3,7 @@
 
 #include "tests/unit/bridge/support.h"
 #include "vmm_bridge/base/stream.h"
-#include "vmm_bridge/host/stream_keeper.h"
+#include "vmm_bridge/halves/stream_keeper.h"
 
 namespace grl::bridge {
 namespace {

@@ -22,6 +22,7 @@
 #include "grl/messages/opening.h"
 #include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/drivers.h"
 #include "vmm_bridge/host/definitions.h"
 
 namespace grl::bridge {
@@ -80,6 +81,7 @@ inline GuestDefinition test_definition(const std::string& name, std::uint64_t me
     d.name = name;
     d.address = "10.0.0.1";
     d.memory_mib = memory_mib;
+    EXPECT_TRUE(complete_sections(d));
     return d;
 }
 

@@ -23,19 +23,24 @@ GuestDefinition xen_definition() {
     GuestDefinition d = test_definition("g1", 192);
     d.driver = "xen";
     d.vcpus = 10;
-    d.xen.kernel = "/boot/vmlinux";
-    d.xen.append = "console=hvc0";
-    d.xen.disk = "/srv/root.img";
-    d.xen.nics = {{{}, "xenbr0", "00:16:3e:00:00:0b"}};
     return d;
+}
+
+XenSection xen_part() {
+    XenSection section;
+    section.kernel = "/boot/vmlinux";
+    section.append = "console=hvc0";
+    section.disk = "/srv/root.img";
+    section.nics = {{{}, "xenbr0", "00:16:3e:00:00:0b"}};
+    return section;
 }
 
 TEST(Definition, DigestIsOfItsOwnDriversPart) {
     GuestDefinition d = xen_definition();
     const std::string digest = definition_digest(d);
-    d.qemu.append = "quiet";
+    d.qemu["append"] = "quiet";
     EXPECT_EQ(definition_digest(d), digest);
-    d.xen.append = "quiet";
+    d.xen["append"] = "quiet";
     EXPECT_NE(definition_digest(d), digest);
     d.driver = "qemu";
     const std::string other = definition_digest(d);
@@ -46,7 +51,7 @@ TEST(Definition, DigestIsOfItsOwnDriversPart) {
 // ---- a domain's configuration ----
 
 TEST(XenConfig, IsMadeOfADefinition) {
-    Result<XenConfig> config = XenConfig::of(xen_definition(), {});
+    Result<XenConfig> config = XenConfig::of(xen_definition(), xen_part(), {});
     ASSERT_TRUE(config) << config.error().text();
     const libxl_domain_config& c = **config;
     EXPECT_STREQ(c.c_info.name, "g1");
@@ -68,41 +73,43 @@ TEST(XenConfig, IsMadeOfADefinition) {
 TEST(XenConfig, AdaptersAreGivenToParavirtualGuestsOnly) {
     GuestDefinition d = xen_definition();
     d.adapters = 1;
-    EXPECT_NE(xen_definition_fault(d).find("xen.type = \"pv\""), std::string::npos);
-    d.xen.type = "pv";
-    EXPECT_EQ(xen_definition_fault(d), "");
-    Result<XenConfig> config = XenConfig::of(d, {{1, 0x3b, 2, 7}});
+    XenSection section = xen_part();
+    EXPECT_NE(xen_definition_fault(d, section).find("xen.type = \"pv\""), std::string::npos);
+    section.type = "pv";
+    EXPECT_EQ(xen_definition_fault(d, section), "");
+    Result<XenConfig> config = XenConfig::of(d, section, {{1, 0x3b, 2, 7}});
     ASSERT_TRUE(config) << config.error().text();
     ASSERT_EQ((**config).num_pcidevs, 1);
     EXPECT_EQ((**config).pcidevs[0].domain, 1);
     EXPECT_EQ((**config).pcidevs[0].bus, 0x3b);
     EXPECT_EQ((**config).pcidevs[0].dev, 2);
     EXPECT_EQ((**config).pcidevs[0].func, 7);
-    config->forget_adapters();
+    config->forget_devices();
     EXPECT_EQ((**config).num_pcidevs, 0);
 }
 
 TEST(XenConfig, EachDomainHasItsOwnUuid) {
-    Result<XenConfig> one = XenConfig::of(xen_definition(), {});
-    Result<XenConfig> other = XenConfig::of(xen_definition(), {});
+    Result<XenConfig> one = XenConfig::of(xen_definition(), xen_part(), {});
+    Result<XenConfig> other = XenConfig::of(xen_definition(), xen_part(), {});
     ASSERT_TRUE(one && other);
     EXPECT_EQ(one->uuid().size(), 36U);
     EXPECT_NE(one->uuid(), other->uuid());
 }
 
 TEST(XenConfig, FaultsAreNamed) {
-    GuestDefinition d = xen_definition();
-    d.xen.type = "hvm";
-    EXPECT_EQ(xen_definition_fault(d), "xen.type is \"hvm\"; there are: pvh, pv");
-    d = xen_definition();
-    d.xen.kernel.clear();
-    EXPECT_EQ(xen_definition_fault(d), "xen.kernel must be given");
-    d = xen_definition();
+    const GuestDefinition d = xen_definition();
+    XenSection section = xen_part();
+    section.type = "hvm";
+    EXPECT_EQ(xen_definition_fault(d, section), "xen.type is \"hvm\"; there are: pvh, pv");
+    section = xen_part();
+    section.kernel.clear();
+    EXPECT_EQ(xen_definition_fault(d, section), "xen.kernel must be given");
+    section = xen_part();
     for (const char* mac : {"00:16:3e:00:00", "00:16:3e:00:00:0b:0c", "nonsense", ""}) {
-        d.xen.nics[0].mac = mac;
-        EXPECT_NE(xen_definition_fault(d).find("is no MAC address"), std::string::npos) << mac;
+        section.nics[0].mac = mac;
+        EXPECT_NE(xen_definition_fault(d, section).find("is no MAC address"), std::string::npos) << mac;
     }
-    EXPECT_FALSE(XenConfig::of(d, {}));
+    EXPECT_FALSE(XenConfig::of(d, section, {}));
 }
 
 // ---- the head of a stream ----

@@ -5,9 +5,9 @@
 //     still) on SIGTERM, SIGINT or the other half's end ──► exit
 #pragma once
 
-#include "grl/base/config.h"
 #include "grl/base/file.h"
-#include "vmm_bridge/host/stream_keeper.h"
+#include "vmm_bridge/config.h"
+#include "vmm_bridge/halves/stream_keeper.h"
 
 namespace grl::bridge {
 

@@ -1,4 +1,4 @@
-#include "vmm_bridge/move/stream_pump.h"
+#include "vmm_bridge/base/stream_pump.h"
 
 #include <sys/socket.h>
 

@@ -1,7 +1,6 @@
-#include "vmm_bridge/host/stream_keeper.h"
+#include "vmm_bridge/halves/stream_keeper.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "grl/base/log.h"
 #include "vmm_bridge/base/fd_passing.h"
+#include "vmm_bridge/halves/child.h"
 #include "vmm_bridge/halves/confinement.h"
 #include "vmm_bridge/halves/privileges.h"
 
@@ -56,9 +56,7 @@ void drain(std::vector<Fd>& streams) {
     }
 }
 
-[[noreturn]] void run(Fd control, const std::string& user) {
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
+int run(const Fd& control, const std::string& user) {
     Result<void> dropped = drop_privileges(user);
     if (dropped) dropped = confine_stream_keeper();
     if (!dropped) log_warning("the stream keeper: " + dropped.error().text());
@@ -70,7 +68,7 @@ void drain(std::vector<Fd>& streams) {
         drain(streams);
         log_info("all streams are drained");
     }
-    _exit(0);
+    return 0;
 }
 
 }  // namespace
@@ -79,12 +77,11 @@ Result<StreamKeeper> StreamKeeper::start(const std::string& user) {
     Result<std::pair<Fd, Fd>> ends = open_passing_pair();
     if (!ends) return ends.error();
     auto [ours, its] = std::move(*ends);
-    const pid_t child = fork();
-    if (child < 0) return fail("starting the stream keeper", "", errno_text(errno));
-    if (child == 0) {
+    Result<void> started = start_child("the stream keeper", [&ours = ours, &its = its, &user] {
         ours.reset();
-        run(std::move(its), user);
-    }
+        return run(its, user);
+    });
+    if (!started) return started.error();
     return StreamKeeper(std::move(ours));
 }
 

@@ -1,4 +1,4 @@
-// A Xen guest's adapters: taken out with the guest's help, and put back.
+// A Xen guest's passthrough devices: taken out with the guest's help, and put back.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -128,22 +128,30 @@ std::string PciSession::read(const std::string& word) const {
 
 }  // namespace
 
-void XenGuest::set_adapters(const std::vector<std::string>& adapters) {
-    adapters_.clear();
-    for (const std::string& adapter : adapters) {
-        if (auto address = parse_pci_address(adapter)) adapters_.push_back(*address);
+std::vector<PciAddress> XenGuest::own_addresses() const {
+    std::vector<PciAddress> addresses;
+    for (const std::string& device : own_devices()) {
+        if (auto address = parse_pci_address(device)) addresses.push_back(*address);
     }
+    return addresses;
 }
 
-bool XenGuest::is_its_adapter(const PciAddress& device) const {
-    return std::ranges::find(adapters_, device) != adapters_.end();
+void XenGuest::find_devices(const std::vector<std::string>& all,
+                            Callback<std::vector<std::string>> done) {
+    const std::vector<PciAddress> there = devices();
+    std::vector<std::string> its;
+    for (const std::string& device : all) {
+        const auto address = parse_pci_address(device);
+        if (address && std::ranges::find(there, *address) != there.end()) its.push_back(device);
+    }
+    done(std::move(its));
 }
 
 std::vector<PciAddress> XenGuest::devices() {
     return devices_of(context_->get(), domain_);
 }
 
-void XenGuest::detach_adapters(Callback<Done> done) {
+void XenGuest::detach_devices(Callback<Done> done) {
     turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_detach(ended); },
                 std::move(done));
 }
@@ -151,7 +159,9 @@ void XenGuest::detach_adapters(Callback<Done> done) {
 void XenGuest::begin_detach(Callback<Done> done) {
     if (ends()) return done(error("taking the adapters out of", "it ends"));
     std::vector<PciAddress> its = devices();
-    std::erase_if(its, [this](const PciAddress& device) { return !is_its_adapter(device); });
+    std::erase_if(its, [own = own_addresses()](const PciAddress& device) {
+        return std::ranges::find(own, device) == own.end();
+    });
     if (its.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
     await_frontend([this, self = shared_from_this(), its, done](Result<Done> ready) {
         if (!ready) return done(std::move(ready));
@@ -160,22 +170,22 @@ void XenGuest::begin_detach(Callback<Done> done) {
     });
 }
 
-void XenGuest::attach_adapters(Callback<Done> done) {
+void XenGuest::attach_devices(Callback<Done> done) {
     turns_.take([self = shared_from_this()](Callback<Done> ended) { self->begin_attach(ended); },
                 std::move(done));
 }
 
 void XenGuest::begin_attach(Callback<Done> done) {
     if (ends()) return done(error("giving its adapters to", "it ends"));
-    if (adapters_.empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
+    if (own_devices().empty()) return asio::post(io(), [done = std::move(done)] { done(Done{}); });
     run_blocking<Done>(
-        io(), [domain = domain_, its = adapters_] { return PciSession(domain).give(its); },
+        io(), [domain = domain_, its = own_addresses()] { return PciSession(domain).give(its); },
         [this, self = shared_from_this(), done](Result<Done> given) {
             given ? await_frontend(done) : done(std::move(given));
         });
 }
 
-// Whoever takes an adapter away from a guest that is still looking at it makes that oops.
+// Whoever takes a device away from a guest that is still looking at it makes that oops.
 void XenGuest::await_frontend(Callback<Done> done) {
     auto state =
         XenWord::open(io(), "/local/domain/" + std::to_string(domain_) + "/device/pci/0/state");

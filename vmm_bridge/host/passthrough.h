@@ -1,4 +1,4 @@
-// The host's adapters that are passed through to guests ([bridge] adapters), and whose each is.
+// The host's devices that are passed through to guests ([bridge] adapters), and whose each is.
 //
 // A guest's definition says how many it has, not which: its line is restored on another host. They
 // are its own from its start or its loading until it is gone, also while they are taken out for a
@@ -28,9 +28,9 @@ struct PciAddress {
 std::optional<PciAddress> parse_pci_address(const std::string& text);
 std::string text_of(const PciAddress& address);  // with the domain
 
-class Adapters {
+class PassthroughDevices {
   public:
-    explicit Adapters(const std::vector<std::string>& all);
+    explicit PassthroughDevices(const std::vector<std::string>& all);
 
     const std::vector<std::string>& all() const { return all_; }
     // The guest's, in the order of all(): of those it has and of the free ones so many; what it has
@@ -41,14 +41,14 @@ class Adapters {
     std::size_t free() const { return all_.size() - owners_.size(); }
     std::size_t count_of(const std::string& guest) const { return of(guest).size(); }
     // It was found in the guest. Nothing if it is another's, or not the host's.
-    void found(const std::string& guest, const std::string& adapter);
+    void found(const std::string& guest, const std::string& device);
     void release(const std::string& guest);
 
   private:
     std::vector<std::string> of(const std::string& guest) const;
 
     std::vector<std::string> all_;
-    std::map<std::string, std::string> owners_;  // by adapter
+    std::map<std::string, std::string> owners_;  // by device
 };
 
 }  // namespace grl::bridge

@@ -1,4 +1,4 @@
-#include "vmm_bridge/halves/privileged.h"
+#include "vmm_bridge/privileged_half.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -1,4 +1,4 @@
-#include "vmm_bridge/host/adapters.h"
+#include "vmm_bridge/host/passthrough.h"
 
 #include <algorithm>
 #include <charconv>
@@ -50,19 +50,19 @@ std::string text_of(const PciAddress& address) {
     return text;
 }
 
-Adapters::Adapters(const std::vector<std::string>& all) : all_(all) {}
+PassthroughDevices::PassthroughDevices(const std::vector<std::string>& all) : all_(all) {}
 
-std::vector<std::string> Adapters::of(const std::string& guest) const {
+std::vector<std::string> PassthroughDevices::of(const std::string& guest) const {
     std::vector<std::string> its;
-    for (const std::string& adapter : all_) {
-        if (auto at = owners_.find(adapter); at != owners_.end() && at->second == guest) {
-            its.push_back(adapter);
+    for (const std::string& device : all_) {
+        if (auto at = owners_.find(device); at != owners_.end() && at->second == guest) {
+            its.push_back(device);
         }
     }
     return its;
 }
 
-Result<void> Adapters::check(const std::string& guest, std::size_t count) const {
+Result<void> PassthroughDevices::check(const std::string& guest, std::size_t count) const {
     const std::size_t its = of(guest).size();
     if (its + free() >= count) return {};
     return fail("placing guest " + guest, "",
@@ -72,25 +72,26 @@ Result<void> Adapters::check(const std::string& guest, std::size_t count) const 
                 ErrorKind::refused);
 }
 
-Result<std::vector<std::string>> Adapters::take(const std::string& guest, std::size_t count) {
+Result<std::vector<std::string>> PassthroughDevices::take(const std::string& guest,
+                                                          std::size_t count) {
     if (Result<void> enough = check(guest, count); !enough) return enough.error();
     std::vector<std::string> its = of(guest);
     for (; its.size() > count; its.pop_back()) owners_.erase(its.back());
     std::size_t lacking = count - its.size();
-    for (const std::string& adapter : all_) {
+    for (const std::string& device : all_) {
         if (lacking == 0) break;
-        if (owners_.try_emplace(adapter, guest).second) --lacking;
+        if (owners_.try_emplace(device, guest).second) --lacking;
     }
     return of(guest);
 }
 
-void Adapters::found(const std::string& guest, const std::string& adapter) {
-    if (std::find(all_.begin(), all_.end(), adapter) != all_.end()) {
-        owners_.try_emplace(adapter, guest);
+void PassthroughDevices::found(const std::string& guest, const std::string& device) {
+    if (std::find(all_.begin(), all_.end(), device) != all_.end()) {
+        owners_.try_emplace(device, guest);
     }
 }
 
-void Adapters::release(const std::string& guest) {
+void PassthroughDevices::release(const std::string& guest) {
     std::erase_if(owners_, [&](const auto& owned) { return owned.second == guest; });
 }
 
