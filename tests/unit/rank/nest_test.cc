@@ -27,8 +27,12 @@ void left_by_a_jump(Gate& gate, CallClass call) {
     if (setjmp(back) == 0) leave_call(gate, call, back);
 }
 
+std::atomic<bool> g_silence{false};
+std::atomic<int> g_violations{0};
+
 [[gnu::noinline]] void put(Gate& gate) {
     const GatePass pass(gate, CallClass::one_sided);
+    if (g_silence) ++g_violations;
     pass.complete(1);
 }
 
@@ -49,9 +53,10 @@ struct Left : testing::TestWithParam<std::tuple<bool, CallClass, int>> {
 
 // The one after the left call stops, wherever on the stack it is made.
 TEST_P(Left, ACallThatWasLeftIsNotTakenForTheOneAroundTheNext) {
-    Node node(1, 50ms, threaded());
+    Node node(1, 10s, threaded());
     Rank& rank = node.ranks[0];
     std::atomic<int> puts{0};
+    g_violations = 0;
     std::atomic<bool> stop{false};
     std::thread caller([&] {
         left_by_a_jump(*rank.gate, call());
@@ -66,14 +71,16 @@ TEST_P(Left, ACallThatWasLeftIsNotTakenForTheOneAroundTheNext) {
         ASSERT_TRUE(eventually([&] { return node.silent(); }));
         EXPECT_TRUE(node.proven()) << node.page->proof.reason;
         EXPECT_EQ(node.page->proof.issued, node.page->proof.completed + node.page->proof.deferred);
+        g_silence = true;
+        std::this_thread::sleep_for(kAWhile / 3);
+        g_silence = false;
         const int before = puts;
-        std::this_thread::sleep_for(kAWhile);
-        EXPECT_EQ(puts, before) << "a put in the silence";
         node.close();
         ASSERT_TRUE(eventually([&] { return puts > before + 100; }));
     }
     stop = true;
     caller.join();
+    EXPECT_EQ(g_violations, 0) << "puts in the silence";
     EXPECT_EQ(rank.gate->active, 0U);
     EXPECT_EQ(rank.call(), threaded() ? CallClass::threads : CallClass::none);
 }
@@ -82,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Calls, Left,
                          testing::Combine(testing::Bool(),
                                           testing::Values(CallClass::waiting, CallClass::one_sided,
                                                           CallClass::completion, CallClass::local),
-                                          testing::Values(0, 1, 2, 3, 4, 20)));
+                                          testing::Values(0, 1, 2, 20)));
 
 TEST(Nest, AnOperationThatALeftCallHadBegunIsOutstanding) {
     Node node(1);
@@ -196,6 +203,7 @@ TEST(Nest, AnOperationOfALibrarysOwnStopsAtASealedGateAndIsNotCounted) {
     EXPECT_FALSE(begun);
     node.close();
     caller.join();
+    rank.agent->unfollow(above);
     EXPECT_EQ(rank.slot->issued, 1U);
 }
 
