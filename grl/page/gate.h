@@ -56,9 +56,9 @@ struct PassFrame {
 [[gnu::always_inline]] inline PassFrame pass_frame() {
     PassFrame frame{reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()), 0};
 #if defined(__x86_64__)
-    asm("lea 0(%%rip), %0" : "=r"(frame.code));
+    asm volatile("lea 0(%%rip), %0" : "=r"(frame.code));
 #elif defined(__aarch64__)
-    asm("adr %0, ." : "=r"(frame.code));
+    asm volatile("adr %0, ." : "=r"(frame.code));
 #endif
     return frame;
 }

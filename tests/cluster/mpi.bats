@@ -63,6 +63,10 @@ stands_still() {
     stands_still "/opt/grl/mpi_throws 40 jump"
 }
 
+@test "a program whose reduction puts from inside stands still when it is held" {
+    stands_still "/opt/grl/mpi_throws 40 callback"
+}
+
 @test "a program behind a shell, env and time" {
     drained "bash -c 'time env A=b /opt/grl/mpi_mix --iterations 60 --pause-us 50000 2>/dev/null' 2>/dev/null" 3
 }

@@ -1,15 +1,15 @@
 // Puts in a loop, after a call that was left: the error handler of a receive that fails throws an
-// exception, or jumps, and the program goes on. Prints the longest time between two puts, so that
-// whoever held the job sees whether it stood still.
+// exception, or jumps, and the program goes on. Or from inside one: a reduction's operation puts.
+// Prints the longest time between two puts, so that whoever held the job sees whether it stood still.
 //
-//   mpi_throws SECONDS [jump]
+//   mpi_throws SECONDS [jump|callback]
 #include <mpi.h>
 #include <unistd.h>
 
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <string>
 
 namespace {
 
@@ -41,11 +41,36 @@ bool receive_fails(MPI_Comm comm, int nobody) {
     return false;
 }
 
+MPI_Win g_win = MPI_WIN_NULL;
+int g_next = 0;
+double g_seconds = 0;
+double g_longest = -1;  // no puts yet
+
+void put_for_a_while() {
+    double last = MPI_Wtime();
+    const double end = last + g_seconds;
+    for (long i = 0; last < end; ++i) {
+        MPI_Put(&i, 1, MPI_LONG, g_next, 0, 1, MPI_LONG, g_win);
+        MPI_Win_flush(g_next, g_win);
+        const double now = MPI_Wtime();
+        // The first two make connections.
+        if (i > 1 && now - last > g_longest) g_longest = now - last;
+        last = now;
+        usleep(1000);
+    }
+}
+
+// Of those ranks that MPI calls it on, and once on each.
+void reduction(void*, void*, int*, MPI_Datatype*) {
+    if (g_longest < 0) put_for_a_while();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    const double seconds = argc > 1 ? std::atof(argv[1]) : 1;
-    g_jumps = argc > 2 && std::strcmp(argv[2], "jump") == 0;
+    g_seconds = argc > 1 ? std::atof(argv[1]) : 1;
+    const std::string what = argc > 2 ? argv[2] : "throw";
+    g_jumps = what == "jump";
     MPI_Init(&argc, &argv);
     int rank = 0;
     int ranks = 0;
@@ -58,31 +83,29 @@ int main(int argc, char** argv) {
     MPI_Comm_set_errhandler(comm, handler);
 
     long* memory = nullptr;
-    MPI_Win win = MPI_WIN_NULL;
-    MPI_Win_allocate(sizeof(long), sizeof(long), MPI_INFO_NULL, MPI_COMM_WORLD, &memory, &win);
-    MPI_Win_lock_all(0, win);
-    if (!receive_fails(comm, ranks + 1)) {
-        std::fprintf(stderr, "the receive has not failed\n");
-        MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Win_allocate(sizeof(long), sizeof(long), MPI_INFO_NULL, MPI_COMM_WORLD, &memory, &g_win);
+    MPI_Win_lock_all(0, g_win);
+    g_next = (rank + 1) % ranks;
+    if (what == "callback") {
+        MPI_Op op = MPI_OP_NULL;
+        MPI_Op_create(reduction, 1, &op);
+        int one = 1;
+        int sum = 0;
+        MPI_Allreduce(&one, &sum, 1, MPI_INT, op, MPI_COMM_WORLD);
+        MPI_Op_free(&op);
+    } else {
+        if (!receive_fails(comm, ranks + 1)) {
+            std::fprintf(stderr, "the receive has not failed\n");
+            MPI_Abort(MPI_COMM_WORLD, 1);
+        }
+        put_for_a_while();
     }
-    // The first two make connections.
-    double longest = 0;
-    double last = MPI_Wtime();
-    const double end = last + seconds;
-    for (long i = 0; last < end; ++i) {
-        MPI_Put(&i, 1, MPI_LONG, (rank + 1) % ranks, 0, 1, MPI_LONG, win);
-        MPI_Win_flush((rank + 1) % ranks, win);
-        const double now = MPI_Wtime();
-        if (i > 1 && now - last > longest) longest = now - last;
-        last = now;
-        usleep(1000);
-    }
-    MPI_Win_unlock_all(win);
-    double least = longest;
-    MPI_Reduce(&longest, &least, 1, MPI_DOUBLE, MPI_MIN, 0, MPI_COMM_WORLD);
-    if (rank == 0) std::printf("left by %s; longest pause of any rank at least %.3f s\n",
-                               g_jumps ? "a jump" : "an exception", least);
-    MPI_Win_free(&win);
+    MPI_Win_unlock_all(g_win);
+    double mine = g_longest < 0 ? 1e9 : g_longest;
+    double least = mine;
+    MPI_Reduce(&mine, &least, 1, MPI_DOUBLE, MPI_MIN, 0, MPI_COMM_WORLD);
+    if (rank == 0) std::printf("%s: longest pause of any rank at least %.3f s\n", what.c_str(), least);
+    MPI_Win_free(&g_win);
     MPI_Errhandler_free(&handler);
     MPI_Comm_free(&comm);
     MPI_Finalize();
