@@ -1,6 +1,6 @@
 // Puts in a loop, after a call that was left: the error handler of a receive that fails throws an
 // exception, or jumps, and the program goes on. Or from inside one: a reduction's operation puts.
-// Or by an MPI_Put that the loader was asked for, with a handle of the library.
+// Or by functions that the loader was asked for, with a handle of the library.
 // Prints the longest time between two puts, so that whoever held the job sees whether it stood still.
 //
 //   mpi_throws SECONDS [jump|callback|asked]
@@ -45,6 +45,7 @@ bool receive_fails(MPI_Comm comm, int nobody) {
 
 MPI_Win g_win = MPI_WIN_NULL;
 decltype(&MPI_Put) g_put = MPI_Put;
+decltype(&MPI_Win_flush) g_flush = MPI_Win_flush;
 int g_next = 0;
 double g_seconds = 0;
 double g_longest = -1;  // no puts yet
@@ -54,7 +55,7 @@ void put_for_a_while() {
     const double end = last + g_seconds;
     for (long i = 0; last < end; ++i) {
         g_put(&i, 1, MPI_LONG, g_next, 0, 1, MPI_LONG, g_win);
-        MPI_Win_flush(g_next, g_win);
+        g_flush(g_next, g_win);
         const double now = MPI_Wtime();
         // The first two make connections.
         if (i > 1 && now - last > g_longest) g_longest = now - last;
@@ -91,9 +92,9 @@ int main(int argc, char** argv) {
     g_next = (rank + 1) % ranks;
     if (what == "asked") {
         void* library = dlopen("libmpi.so.40", RTLD_NOW | RTLD_LOCAL);
-        g_put = library != nullptr ? reinterpret_cast<decltype(&MPI_Put)>(dlsym(library, "MPI_Put"))
-                                   : nullptr;
-        if (g_put == nullptr) MPI_Abort(MPI_COMM_WORLD, 1);
+        if (library == nullptr) MPI_Abort(MPI_COMM_WORLD, 1);
+        g_put = reinterpret_cast<decltype(g_put)>(dlsym(library, "MPI_Put"));
+        g_flush = reinterpret_cast<decltype(g_flush)>(dlsym(library, "MPI_Win_flush"));
         put_for_a_while();
     } else if (what == "callback") {
         MPI_Op op = MPI_OP_NULL;
