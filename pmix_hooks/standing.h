@@ -13,7 +13,8 @@ enum class Standing {
     unknown,    // a function without unwind tables is on the way
 };
 
-// Walks up the calling thread's stack: microseconds, no locks held, nothing of MPI.
+// Never `left` of a function that is still on the way up, nor of another stack's. Walks up the calling
+// thread's stack: microseconds, no locks held, nothing of MPI.
 Standing standing_of(const PassFrame& frame);
 
 }  // namespace grl
