@@ -10,10 +10,13 @@
 namespace grl {
 namespace {
 struct TomlGaveUp {};
+[[noreturn]] void toml_gives_up() {
+    throw TomlGaveUp();
+}
 }  // namespace
 }  // namespace grl
 #undef NDEBUG
-#define TOML_ASSERT(expression) ((expression) ? void() : throw ::grl::TomlGaveUp())
+#define TOML_ASSERT(expression) ((expression) ? void() : ::grl::toml_gives_up())
 #include <toml++/toml.h>
 
 #include <sstream>
