@@ -126,7 +126,7 @@ check_sanitized_build() {
     local name=$1 tree=$LAB/build-$1 sanitizers=$2
     shift 2
     check_tree "$name" --without-xen --without-mpich --enable-sanitizer="$sanitizers" CFLAGS=-O1 CXXFLAGS="-O0 $COMPILER_MEMORY" &&
-        make -C "$tree" -j "$(nproc)" "${@/#/tests/unit/}"
+        make -C "$tree" -j "$(nproc)" grl-master "${@/#/tests/unit/}"
 }
 
 # Every harness for a while, from the inputs that the tree has; each is a test.
