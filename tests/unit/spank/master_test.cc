@@ -11,12 +11,14 @@
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstdlib>
+#include <limits>
 #include <thread>
 
 #include "grl/messages/masters.h"
 #include "grl/messages/opening.h"
 #include "grl/page/futex.h"
 #include "spank/page_watcher.h"
+#include "spank/silence.h"
 
 extern "C" {
 #include "spank/start.h"
@@ -335,6 +337,21 @@ TEST_F(MasterTest, InDebugModeItNamesTheOperationThatIsOutstanding) {
     const std::string error = error_of(answer);
     EXPECT_NE(error.find("3 operations outstanding for 10."), std::string::npos) << error;
     EXPECT_NE(error.find("the last ARMCI_NbPut?[2J to rank 4"), std::string::npos) << error;
+}
+
+// The page is the user's: a time beyond all bounds is none.
+TEST_F(MasterTest, ATimeThatCannotBeIsNotSaid) {
+    for (const std::int64_t since : {std::numeric_limits<std::int64_t>::min(),
+                                     std::numeric_limits<std::int64_t>::max()}) {
+        RankWords rank;
+        rank.state = RankState::draining;
+        rank.issued = 1;
+        rank.last_call = "MPI_Put";
+        rank.since_ns = since;
+        const std::string who = who_is_not_silent({rank}, {}, 1, "g1");
+        EXPECT_NE(who.find("the last MPI_Put"), std::string::npos) << who;
+        EXPECT_EQ(who.find(" for "), std::string::npos) << who;
+    }
 }
 
 TEST_F(MasterTest, ABadProofIsAnErrorWithItsReason) {
