@@ -32,7 +32,7 @@ EXPORT int slurm_spank_init(spank_t spank, int argc, char* argv[]) {
         return -1;
     }
     if (context == S_CTX_ALLOCATOR) grl_allocator_init(spank, &plugin);
-    if (context == S_CTX_LOCAL) grl_srun_init(&plugin);
+    if (context == S_CTX_LOCAL) grl_srun_init(spank, &plugin);
     return grl_option_register(spank, &plugin) == ESPANK_SUCCESS ? 0 : -1;
 }
 

@@ -34,7 +34,7 @@ bool grl_option_resolve(const struct grl_plugin* plugin, const char* environment
                         struct grl_wish* wish, bool* asked, char* why, size_t why_size);
 
 void grl_allocator_init(spank_t spank, const struct grl_plugin* plugin);
-void grl_srun_init(const struct grl_plugin* plugin);
+void grl_srun_init(spank_t spank, const struct grl_plugin* plugin);
 
 /* Each returns what its callback returns: 0, or -1 after one line to the user. */
 int grl_allocator_post_options(spank_t spank, struct grl_plugin* plugin);

@@ -123,9 +123,9 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
     char text[64];
     struct grl_decision decision;
     grl_environment_unprotect(spank);
-    if (spank_getenv(spank, GRL_STEP_ENV, text, sizeof text) != ESPANK_SUCCESS ||
-        !grl_decision_parse(text, &decision) || !decision.protect)
-        return 0;
+    const bool decided = spank_getenv(spank, GRL_STEP_ENV, text, sizeof text) == ESPANK_SUCCESS;
+    spank_unsetenv(spank, GRL_STEP_ENV);
+    if (!decided || !grl_decision_parse(text, &decision) || !decision.protect) return 0;
     struct grl_answer_line answer = {.ready = false};
     struct step_facts facts;
     uint32_t nodes = 0;

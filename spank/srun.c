@@ -40,11 +40,13 @@ static const char* this_node(void) {
 /* Before srun reads its environment. After a rollback slurmctld still counts steps that began after
  * the cut, and a step that shares nothing would wait for them for ever. Only then: steps that are
  * packed side by side count on sharing nothing. */
-void grl_srun_init(const struct grl_plugin* plugin) {
+void grl_srun_init(spank_t spank, const struct grl_plugin* plugin) {
     grl_inherited_strip(plugin->arguments.mpi);
     const uint32_t job = job_around();
     if (job == 0) {
-        unsetenv(GRL_INHERITED_ENV); /* a job of its own, begun from inside another */
+        /* A job of its own, perhaps begun from inside another. */
+        unsetenv(GRL_INHERITED_ENV);
+        spank_job_control_unsetenv(spank, GRL_OPTION_ENV);
         return;
     }
     const char* node = this_node();
@@ -181,8 +183,7 @@ static int no_pmix(const struct grl_plugin* plugin) {
 }
 
 int grl_srun_before_launch(spank_t spank, struct grl_plugin* plugin) {
-    const struct grl_decision unprotected = {.protect = false};
-    pass_on(unprotected);                   /* also against a value of an outer step */
+    unsetenv(GRL_STEP_ENV);              /* an outer step's */
     if (overlaps) unsetenv(OVERLAP_ENV); /* the step has it; its tasks are to find what was there */
     if (wish.answer != GRL_YES) return 0;
     if (!uses_pmix()) return no_pmix(plugin);
