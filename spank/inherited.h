@@ -1,7 +1,7 @@
-/* What protection leaves in the environment of a step, and taking it out again: a job or a step that
- * is begun from inside a protected one starts from what it would find without GRL. Each variable that
- * is set has a record beside it, so that what somebody has changed since stays. Works on the
- * process's own environment: in sbatch, salloc and srun, before they read it. */
+/* What protection leaves in the environment of a step, and taking it out again: a job or a step
+ * that is begun from inside a protected one starts from what it would find without GRL. Each
+ * variable that is set has a record beside it, so that what somebody has changed since stays. Works
+ * on the process's own environment: in sbatch, salloc and srun, before they read it. */
 #ifndef GRL_SPANK_INHERITED_H
 #define GRL_SPANK_INHERITED_H
 

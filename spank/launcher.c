@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 bool grl_is_launcher(const char* name) {
-    static const char* const names[] = {"mpirun", "mpiexec", "orterun", "prterun", "prte",
-                                        "mpirun.openmpi"};
+    static const char* const names[] = {"mpirun",  "mpiexec", "orterun",
+                                        "prterun", "prte",    "mpirun.openmpi"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strncmp(name, names[i], 15) == 0) return true; /* as the kernel cuts it */
     return false;

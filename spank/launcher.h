@@ -12,8 +12,8 @@ extern "C" {
 /* Is a process of this name such a launcher? */
 bool grl_is_launcher(const char* name);
 
-/* If this process is a launcher's child and cannot be heard itself, says `line` where the launcher's
- * errors go. False: it is not, or that did not work. */
+/* If this process is a launcher's child and cannot be heard itself, says `line` where the
+ * launcher's errors go. False: it is not, or that did not work. */
 bool grl_launcher_tell(const char* line);
 
 #ifdef __cplusplus

@@ -27,8 +27,7 @@ static struct name fifo(const char* directory, const char* node, uint32_t job) {
 
 bool grl_mark_restored(const char* directory, const char* node, uint32_t job) {
     const struct name name = restored(directory, node);
-    const int file =
-        open(name.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    const int file = open(name.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (file < 0) return false;
     const bool done = fchmod(file, 0644) == 0 && dprintf(file, "%u\n", job) > 0;
     close(file);

@@ -13,10 +13,11 @@ static bool is_off(const char* value) {
 }
 
 static bool no_direct_connections(const char* where, const char* remedy, char* why, size_t size) {
-    snprintf(why, size,
-             "%s turns off the direct connections of Slurm's PMIx, without which no fence waits for "
-             "all nodes: %s",
-             where, remedy);
+    snprintf(
+        why, size,
+        "%s turns off the direct connections of Slurm's PMIx, without which no fence waits for "
+        "all nodes: %s",
+        where, remedy);
     return false;
 }
 

@@ -19,8 +19,7 @@ bool grl_settings_allow(grl_mca_look* look, void* context, uint32_t step_nodes, 
                         size_t why_size);
 
 /* The same of mpi.conf, as `scontrol show config` prints it: "NAME = VALUE" a line, or NULL. */
-bool grl_settings_allow_conf(const char* mpi_conf, uint32_t step_nodes, char* why,
-                             size_t why_size);
+bool grl_settings_allow_conf(const char* mpi_conf, uint32_t step_nodes, char* why, size_t why_size);
 
 #ifdef __cplusplus
 }

@@ -19,10 +19,10 @@
 #define FILES_SETTING "mca_base_param_files"
 #define LARGEST_FILE 262144
 
-const struct grl_mca_library grl_mca_pmix = {
-    "PMIX_MCA_", ".pmix/mca-params.conf", GRL_PMIX_SYSCONF "/pmix-mca-params.conf"};
-const struct grl_mca_library grl_mca_open_mpi = {
-    "OMPI_MCA_", ".openmpi/mca-params.conf", GRL_OPEN_MPI_SYSCONF "/openmpi-mca-params.conf"};
+const struct grl_mca_library grl_mca_pmix = {"PMIX_MCA_", ".pmix/mca-params.conf",
+                                             GRL_PMIX_SYSCONF "/pmix-mca-params.conf"};
+const struct grl_mca_library grl_mca_open_mpi = {"OMPI_MCA_", ".openmpi/mca-params.conf",
+                                                 GRL_OPEN_MPI_SYSCONF "/openmpi-mca-params.conf"};
 
 bool grl_mca_own_environment(void* context, const char* name, char* value, size_t size) {
     (void)context;

@@ -1,8 +1,8 @@
-/* One setting of Open MPI's or PMIx's, read as those libraries read it (measured with Open MPI 4.1.4
- * and PMIx 4.2.2): the environment counts before the files, an earlier file before a later one, a
- * later line of a file before an earlier one. A value is the rest of its line, quotes and all. The
- * files are the user's in the home directory and then the installation's, or those that
- * mca_base_param_files names, with commas between.
+/* One setting of Open MPI's or PMIx's, read as those libraries read it (measured with Open
+ * MPI 4.1.4 and PMIx 4.2.2): the environment counts before the files, an earlier file before a
+ * later one, a later line of a file before an earlier one. A value is the rest of its line, quotes
+ * and all. The files are the user's in the home directory and then the installation's, or those
+ * that mca_base_param_files names, with commas between.
  *
  * For C, as ranks and slurmstepd use it. It reads regular files of at most 256 KiB with the rights
  * that its thread has; it never waits for a fifo. Any thread, if the look-up is. */
@@ -31,8 +31,8 @@ typedef bool grl_mca_look(void* context, const char* name, char* value, size_t s
 bool grl_mca_own_environment(void* context, const char* name, char* value, size_t size);
 
 struct grl_mca_setting {
-    char value[256];  /* cut short if it is longer */
-    char where[512];  /* a variable's name, or a file's */
+    char value[256]; /* cut short if it is longer */
+    char where[512]; /* a variable's name, or a file's */
 };
 
 /* False: nobody has set it. */

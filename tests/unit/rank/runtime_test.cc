@@ -1,5 +1,5 @@
-// What is loaded into every process of a protected step takes no C++ runtime along: an older one may
-// stand first in the process's LD_LIBRARY_PATH.
+// What is loaded into every process of a protected step takes no C++ runtime along: an older one
+// may stand first in the process's LD_LIBRARY_PATH.
 #include <gtest/gtest.h>
 
 #include <sstream>

@@ -133,8 +133,9 @@ TEST_F(Settings, AStoreWithoutPeersValuesIsRefused) {
 
 TEST_F(Settings, AStoreThatAFileChoosesIsRefusedWithTheFile) {
     const std::string mine = file(".pmix/mca-params.conf", "gds = hash\n");
-    EXPECT_EQ(refusal(), mine + ": gds = hash leaves PMIx no store in which a rank finds what the "
-                                "others say: remove that line, or add ds21");
+    EXPECT_EQ(refusal(), mine +
+                             ": gds = hash leaves PMIx no store in which a rank finds what the "
+                             "others say: remove that line, or add ds21");
     variables["PMIX_MCA_gds"] = "ds21";
     EXPECT_EQ(refusal(), "");
 }
@@ -156,10 +157,12 @@ TEST_F(Settings, DirectConnectionsThatAreOffAreRefusedBetweenNodes) {
 TEST(MpiConf, DirectConnectionsThatAreOffAreTheAdministrators) {
     char why[640] = "";
     EXPECT_TRUE(grl_settings_allow_conf(nullptr, 2, why, sizeof why));
-    for (const char* good : {"", "\n\n", "\nPMIxDirectConn          = yes\nPMIxDirectConnUCX = no\n",
-                             "PMIxDirectConnEarly = no", "PMIxDirectConn"})
+    for (const char* good :
+         {"", "\n\n", "\nPMIxDirectConn          = yes\nPMIxDirectConnUCX = no\n",
+          "PMIxDirectConnEarly = no", "PMIxDirectConn"})
         EXPECT_TRUE(grl_settings_allow_conf(good, 2, why, sizeof why)) << good;
-    const char* off = "\n\nPMIxCliTmpDirBase       = (null)\nPMIxDirectConn          = no\nPMIxDebug = 0\n";
+    const char* off =
+        "\n\nPMIxCliTmpDirBase       = (null)\nPMIxDirectConn          = no\nPMIxDebug = 0\n";
     EXPECT_TRUE(grl_settings_allow_conf(off, 1, why, sizeof why));
     EXPECT_FALSE(grl_settings_allow_conf(off, 2, why, sizeof why));
     EXPECT_NE(std::strstr(why, "mpi.conf"), nullptr) << why;
