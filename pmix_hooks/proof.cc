@@ -9,7 +9,7 @@ std::string fault(const FenceValue& value, bool present, std::uint32_t rank, std
     if (!present || value.round < round)
         return "the fence is no barrier: " + who + "'s value of attempt " +
                std::to_string(attempt) + " is " + (present ? "stale" : "missing") +
-               "; is SLURM_PMIX_FENCE not ring, or PMIxDirectConn off on a node?";
+               "; wants SLURM_PMIX_FENCE=ring, PMIxDirectConn";
     if (value.leave_since != 0 && value.leave_since <= round) return who + " is finalising";
     if (value.refused >= attempt) return who + " was not quiet when the attempt ended";
     // A later round is a later attempt, and this rank has passed this one.
