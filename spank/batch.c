@@ -8,7 +8,7 @@
 #include "spank/marks.h"
 #include "spank/plugin.h"
 
-static int reader = -1; /* of what the job's sruns tell; -1: nobody is to be told of anything */
+static int reader = -1; /* of what the job's sruns note; -1: nobody is to be told of anything */
 static uint32_t job;
 static const char* node;
 
@@ -32,16 +32,16 @@ void grl_batch_begin(spank_t spank, const struct grl_plugin* plugin, uint32_t nu
 
 void grl_batch_task_exit(void) {
     if (reader < 0) return;
-    const bool told = grl_job_was_protected(reader, GRL_MARKS_DIRECTORY, node, job);
+    const bool noted = grl_job_was_noted(reader, GRL_MARKS_DIRECTORY, node, job);
     reader = -1;
-    if (!told)
+    if (!noted)
         slurm_error(
             "grl: the job asked for protection, but nothing in it was protected: only programs "
             "begun with srun --mpi=pmix are, those begun with mpirun are not");
 }
 
 void grl_batch_end(void) {
-    if (reader >= 0) grl_job_was_protected(reader, GRL_MARKS_DIRECTORY, node, job);
+    if (reader >= 0) grl_job_was_noted(reader, GRL_MARKS_DIRECTORY, node, job);
     reader = -1;
     if (node != NULL) grl_unmark_restored(GRL_MARKS_DIRECTORY, node, job);
 }

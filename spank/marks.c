@@ -63,22 +63,22 @@ int grl_job_listen(const char* directory, const char* node, uint32_t job, uid_t 
     return -1;
 }
 
-void grl_job_tell_protected(const char* directory, const char* node, uint32_t job) {
+void grl_job_note(const char* directory, const char* node, uint32_t job) {
     const struct name name = fifo(directory, node, job);
     const int writer = open(name.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat status;
     if (writer < 0) return;
     if (fstat(writer, &status) == 0 && S_ISFIFO(status.st_mode)) {
         const ssize_t written = write(writer, "", 1);
-        (void)written; /* full: it has been told often enough */
+        (void)written; /* full: it has been noted often enough */
     }
     close(writer);
 }
 
-bool grl_job_was_protected(int reader, const char* directory, const char* node, uint32_t job) {
+bool grl_job_was_noted(int reader, const char* directory, const char* node, uint32_t job) {
     char byte;
-    const bool told = read(reader, &byte, 1) == 1;
+    const bool noted = read(reader, &byte, 1) == 1;
     close(reader);
     unlink(fifo(directory, node, job).path);
-    return told;
+    return noted;
 }

@@ -2,8 +2,8 @@
  *
  *   restored-NODE   grl-master writes the job's number when the job has been rolled back; srun, in
  *                   that job, reads it
- *   job-NODE-JOB    a fifo of the job's user's: srun tells the batch step's slurmstepd that a step
- *                   is protected
+ *   job-NODE-JOB    a fifo of the job's user's: srun notes for the batch step's slurmstepd that a
+ *                   step is protected, or that the user has been told why not
  *
  * Both mean nothing to another job, and what a user makes of them harms that user's job only. */
 #ifndef GRL_SPANK_MARKS_H
@@ -27,9 +27,9 @@ void grl_unmark_restored(const char* directory, const char* node, uint32_t job);
 
 /* The reading end, not to be inherited; -1 with errno. */
 int grl_job_listen(const char* directory, const char* node, uint32_t job, uid_t user);
-void grl_job_tell_protected(const char* directory, const char* node, uint32_t job);
-/* Has anybody told? Ends the listening and removes the name. */
-bool grl_job_was_protected(int reader, const char* directory, const char* node, uint32_t job);
+void grl_job_note(const char* directory, const char* node, uint32_t job);
+/* Has anybody? Ends the listening and removes the name. */
+bool grl_job_was_noted(int reader, const char* directory, const char* node, uint32_t job);
 
 #ifdef __cplusplus
 }

@@ -173,11 +173,19 @@ static int beside(const struct grl_plugin* plugin, const char* refusal, const ch
     return 0;
 }
 
+/* The script's end has nothing to complain of. */
+static void note_for_script(void) {
+    if (this_node() != NULL && job_around() != 0)
+        grl_job_note(GRL_MARKS_DIRECTORY, this_node(), job_around());
+}
+
 static int no_pmix(const struct grl_plugin* plugin) {
     /* mpirun gives the srun that it uses no way to speak. */
     if (asked && grl_launcher_tell("grl: what mpirun begins is not protected: "
-                                   "begin the program with srun --mpi=pmix\n"))
+                                   "begin the program with srun --mpi=pmix\n")) {
+        note_for_script();
         return 0;
+    }
     return beside(plugin, "the step does not use PMIx: add --mpi=pmix",
                   "this step does not use PMIx, so it runs unprotected");
 }
@@ -212,7 +220,6 @@ int grl_srun_before_launch(spank_t spank, struct grl_plugin* plugin) {
     if (!answer.ready) return without(answer.text);
     const struct grl_decision protect = {true, asked, wish.every_s};
     pass_on(protect);
-    if (this_node() != NULL && job == job_around())
-        grl_job_tell_protected(GRL_MARKS_DIRECTORY, this_node(), job);
+    note_for_script();
     return 0;
 }

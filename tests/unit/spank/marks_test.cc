@@ -51,28 +51,28 @@ TEST_F(Marks, AMarkIsWrittenThroughNoLink) {
 TEST_F(Marks, ABatchStepHearsOfAProtectedStep) {
     int reader = grl_job_listen(directory, "g1", 12, getuid());
     ASSERT_GE(reader, 0);
-    EXPECT_FALSE(grl_job_was_protected(reader, directory, "g1", 12));
+    EXPECT_FALSE(grl_job_was_noted(reader, directory, "g1", 12));
     EXPECT_TRUE(std::filesystem::is_empty(folder));
     reader = grl_job_listen(directory, "g1", 12, getuid());
     ASSERT_GE(reader, 0);
-    for (int i = 0; i < 70'000; ++i) grl_job_tell_protected(directory, "g1", 12);  // never blocks
-    EXPECT_TRUE(grl_job_was_protected(reader, directory, "g1", 12));
+    for (int i = 0; i < 70'000; ++i) grl_job_note(directory, "g1", 12);  // never blocks
+    EXPECT_TRUE(grl_job_was_noted(reader, directory, "g1", 12));
     EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
 TEST_F(Marks, ALeftoverOfTheSameJobIsNoObstacle) {
     const int old = grl_job_listen(directory, "g1", 12, getuid());
-    grl_job_tell_protected(directory, "g1", 12);
+    grl_job_note(directory, "g1", 12);
     const int reader = grl_job_listen(directory, "g1", 12, getuid());
-    EXPECT_FALSE(grl_job_was_protected(reader, directory, "g1", 12));
+    EXPECT_FALSE(grl_job_was_noted(reader, directory, "g1", 12));
     close(old);
 }
 
 TEST_F(Marks, TellingNobodyIsNothing) {
-    grl_job_tell_protected(directory, "g1", 12);
+    grl_job_note(directory, "g1", 12);
     EXPECT_TRUE(std::filesystem::is_empty(folder));
     std::ofstream(folder + "/job-g1-12") << "a file";
-    grl_job_tell_protected(directory, "g1", 12);
+    grl_job_note(directory, "g1", 12);
     EXPECT_EQ(std::filesystem::file_size(folder + "/job-g1-12"), 6U);
 }
 
