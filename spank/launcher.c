@@ -43,3 +43,21 @@ bool grl_launcher_tell(const char* line) {
     close(file);
     return told;
 }
+
+bool grl_words_have_components(const char* words, size_t size) {
+    for (size_t at = 0; at < size; at += strnlen(words + at, size - at) + 1)
+        if (size - at >= 2 && words[at] == ':' && words[at + 1] == '\0') return true;
+    return false;
+}
+
+bool grl_command_has_components(void) {
+    static char words[131072]; /* the longest word that the kernel takes */
+    const int file = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    size_t used = 0;
+    ssize_t n;
+    while (used < sizeof words && (n = read(file, words + used, sizeof words - used)) > 0)
+        used += (size_t)n;
+    close(file);
+    return grl_words_have_components(words, used);
+}

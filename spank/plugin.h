@@ -16,6 +16,10 @@
 /* How Slurm keeps an option of sbatch or salloc with the job, and hands it to what runs in it. */
 #define GRL_OPTION_ENV "_SLURM_SPANK_OPTION_grl_grl_checkpoint"
 #define GRL_INHERITED_ENV "SLURM_SPANK_" GRL_OPTION_ENV
+/* Slurm gives the tasks of a step that overlaps this word; srun tells slurmstepd by the other that
+ * it was the plugin's doing. */
+#define GRL_OVERLAP_ENV "SLURM_OVERLAP"
+#define GRL_OVERLAPS_ENV "SLURM_GRL_OVERLAPS"
 #define GRL_WHY_SIZE 640 /* bytes of one line of reason */
 
 struct grl_plugin {

@@ -21,8 +21,6 @@
 #include "spank/plugin.h"
 #include "spank/settings.h"
 
-#define OVERLAP_ENV "SLURM_OVERLAP"
-
 static struct grl_wish wish;
 static bool asked;
 static bool overlaps; /* by this plugin's doing */
@@ -50,9 +48,9 @@ void grl_srun_init(spank_t spank, const struct grl_plugin* plugin) {
         return;
     }
     const char* node = this_node();
-    overlaps = node != NULL && getenv(OVERLAP_ENV) == NULL &&
+    overlaps = node != NULL && getenv(GRL_OVERLAP_ENV) == NULL &&
                grl_is_restored(GRL_MARKS_DIRECTORY, node, job);
-    if (overlaps) setenv(OVERLAP_ENV, "1", 1);
+    if (overlaps) setenv(GRL_OVERLAP_ENV, "1", 1);
 }
 
 int grl_srun_post_options(struct grl_plugin* plugin) {
@@ -149,6 +147,12 @@ static bool possible(uint32_t nodes, char* why, size_t size) {
                  components);
         return false;
     }
+    if (grl_command_has_components()) {
+        snprintf(why, size,
+                 "a line covers one component and this step has several: begin one program, or ask "
+                 "for --grl-checkpoint=no");
+        return false;
+    }
     return grl_settings_allow(grl_mca_own_environment, NULL, nodes, why, size) &&
            (nodes < 2 || conf_allows(nodes, why, size));
 }
@@ -192,7 +196,8 @@ static int no_pmix(const struct grl_plugin* plugin) {
 
 int grl_srun_before_launch(spank_t spank, struct grl_plugin* plugin) {
     unsetenv(GRL_STEP_ENV);              /* an outer step's */
-    if (overlaps) unsetenv(OVERLAP_ENV); /* the step has it; its tasks are to find what was there */
+    unsetenv(GRL_OVERLAPS_ENV);
+    if (overlaps) setenv(GRL_OVERLAPS_ENV, "1", 1);
     if (wish.answer != GRL_YES) return 0;
     if (!uses_pmix()) return no_pmix(plugin);
     uint32_t job = 0, step = 0;

@@ -63,8 +63,13 @@ void grl_environment_yield(spank_t spank) {
         set(spank, GRL_YIELD_ENV, "1");
 }
 
-/* An outer step's page is not this step's. */
+/* An outer step's page is not this step's, and the step's overlapping not its tasks'. */
 void grl_environment_unprotect(spank_t spank) {
+    char value[8];
+    if (spank_getenv(spank, GRL_OVERLAPS_ENV, value, sizeof value) == ESPANK_SUCCESS) {
+        spank_unsetenv(spank, GRL_OVERLAP_ENV);
+        spank_unsetenv(spank, GRL_OVERLAPS_ENV);
+    }
     spank_unsetenv(spank, GRL_PAGE_ENV);
     spank_unsetenv(spank, GRL_AGENT_ENV);
 }

@@ -83,6 +83,18 @@ TEST(Launcher, IsKnownByItsName) {
         EXPECT_FALSE(grl_is_launcher(name)) << name;
 }
 
+TEST(Command, HasComponentsWhereAColonStandsAlone) {
+    const auto has = [](const std::string& words) {
+        return grl_words_have_components(words.data(), words.size());
+    };
+    using namespace std::string_literals;
+    EXPECT_TRUE(has("srun\0a\0:\0b\0"s));
+    EXPECT_FALSE(has("srun\0--x=:\0:a\0::\0"s));
+    EXPECT_FALSE(has("srun\0a:"s));
+    EXPECT_FALSE(has(""s));
+    EXPECT_FALSE(grl_command_has_components());
+}
+
 // A parent that is called mpirun, with a child whose errors go nowhere.
 TEST_F(Marks, ALaunchersOutputIsReachedFromAChildThatHasNone) {
     const std::string output = folder + "/output";
