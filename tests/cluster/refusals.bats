@@ -113,11 +113,14 @@ script() {
     [[ $output != *$'\ng'* ]]
 }
 
+# Of variables; the option itself travels with the job.
+names() { sed 's/=.*//; /^SLURM_SPANK_/d; /^slurmstepd/d' | sort; }
+
 @test "a protected job's script finds the environment that it would find without" {
     local plain protected
     plain=$(script <<<$'#!/bin/bash\nenv')
     protected=$(script --grl-checkpoint=600 <<<$'#!/bin/bash\nenv')
-    run diff <(sed 's/=.*//' <<<"$plain" | sort) <(sed 's/=.*//; /^SLURM_SPANK_/d; /^slurmstepd/d' <<<"$protected" | sort)
+    run diff <(names <<<"$plain") <(names <<<"$protected")
     echo "$output"
     ((status == 0))
 }

@@ -4,7 +4,7 @@
 IMAGE=$LAB/image
 IMAGE_GRL_FILES=(/usr/libexec/grl/grl-master "$LIBDIR"/grl/{spank_grl,libgrl_agent,libgrl_mpi}.so)
 IMAGE_COMMANDS=(
-    /usr/bin/{bash,mpirun,munge,orted,sbatch,scancel,scontrol,setpriv,sinfo,socat,squeue,srun}
+    /usr/bin/{bash,munge,sbatch,scancel,scontrol,setpriv,sinfo,socat,squeue,srun}
     /usr/sbin/{munged,slurmd,slurmstepd}
 )
 # Initramfs: what leads to the root disk. Network and root disk are there before slurmd starts.
