@@ -109,7 +109,7 @@ script() {
 @test "heterogeneous jobs are refused with the way out" {
     fails_with "component" as_user timeout 60 srun --grl-checkpoint -N1 -n1 hostname : --grl-checkpoint -N1 -n1 hostname
     [[ $output != *$'\ng'* ]]
-    fails_with "component" as_user timeout 60 salloc -N2 srun --grl-checkpoint -N1 -n1 hostname : --grl-checkpoint -N1 -n1 hostname
+    fails_with "component" as_user timeout 60 salloc -N2 bash -c "srun --grl-checkpoint -N1 -n1 hostname : --grl-checkpoint -N1 -n1 hostname"
     [[ $output != *$'\ng'* ]]
 }
 
