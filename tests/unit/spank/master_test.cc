@@ -53,6 +53,7 @@ struct MasterTest : testing::Test {
     LinePageFile page = *LinePageFile::create(path, kLocal, kStepRanks, getuid());
     LinePage* words = nullptr;  // as a rank maps it
     std::shared_ptr<Channel> coordinator;
+    std::vector<bool> rolled_back;
     std::vector<StepState> states;
     int heartbeats = 0;
     bool reachable = true;
@@ -76,7 +77,8 @@ struct MasterTest : testing::Test {
         master = std::make_unique<Master>(
             io, facts, page, clock, [](std::int32_t pid) { return pid != kDeadPid; },
             [this](const Link::Opened& done) { connect(done); },
-            [this](const Error* why) { connected.push_back(why ? why->text() : ""); });
+            [this](const Error* why) { connected.push_back(why ? why->text() : ""); },
+            [this] { rolled_back.push_back(words->closed < words->attempt); });
         watcher =
             std::make_unique<PageWatcher>(io, page.events(), [this] { master->page_changed(); });
         master->start();
@@ -275,6 +277,7 @@ TEST_F(MasterTest, ReleaseOpensTheGatesAndMayBeRepeated) {
         EXPECT_EQ(words->generation, 3U);
         EXPECT_EQ(clock.stepped_to, 12345);
     }
+    EXPECT_EQ(rolled_back, std::vector<bool>{true}) << "once, with the gates still shut";
     to_silence(2);
     EXPECT_EQ(error_of(release(1)), "") << "of an attempt that is long over";
     EXPECT_EQ(words->shut, 1U) << "it does not open the next";
