@@ -62,7 +62,7 @@ Result<json::value> parse_toml(const std::string& text, const std::string& path)
     try {
         parsed = toml::parse(text);
     } catch (const TomlGaveUp&) {
-        return bad(path, "it is no TOML");
+        return config_error(path, "it is no TOML");
     }
     if (!parsed) {
         std::ostringstream why;
