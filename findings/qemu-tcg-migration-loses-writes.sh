@@ -24,7 +24,7 @@
 # From 9.0 on the TLB is told in the same place ("physmem: Fix migration dirty bitmap coherency
 # with TCG memory access"), and more passes are sound.
 #
-# Takes about 3 minutes. Needs root, mmdebstrap, gcc -m32, python3, Debian's archive.
+# Takes two to three minutes. Needs root, mmdebstrap, gcc -m32, python3, Debian's archive.
 set -euo pipefail
 
 migrations=${1:-10}
