@@ -4,7 +4,7 @@
 #
 # What happens (run 2026-11-30): under Open MPI 5.0.7 with PMIx 5.0.7 (Debian 13) MPI_Init fails
 # ("local rank --> Returned "Not found" (-13)", exit code 14), with mpirun and its prterun alike
-# (and with srun --mpi=pmix of Slurm 24.11). It does so, too, in a program that was started alone,
+# (srun was not tried here). It does so, too, in a program that was started alone,
 # where the PMIx_Init before it had only said that it reaches no server (-25). A PMIx_Init that is
 # followed by its PMIx_Finalize before MPI_Init does no harm; nor does any of it under Open MPI
 # 4.1.4 with PMIx 4.2.2 (Debian 12) and mpirun.

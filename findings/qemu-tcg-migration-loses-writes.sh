@@ -10,11 +10,11 @@
 # migration with six passes. QEMU 10.0.13 (Debian 13) and 11.1.3 (sid) lost none.
 #
 # Output seen:
-#     QEMU 7.2.22: 10 of 10 migrations lost stores (7 or more looks at the dirty bits each)
-#       LOST page 1632 has 744 wants 230
-#     QEMU 7.2.22, one pass, set up while stopped: 0 of 10 migrations lost stores
-#     QEMU 10.0.13: 0 of 10 migrations lost stores
-#     QEMU 11.1.3: 0 of 10 migrations lost stores
+#     QEMU 7.2.22, passes: 10 of 10 migrations lost stores (dirty bits collected 8 to 8 times)
+#       LOST page 3166 has 942 wants 214
+#     QEMU 7.2.22, one-pass: 0 of 10 migrations lost stores (dirty bits collected 2 to 2 times)
+#     QEMU 10.0.13, passes: 0 of 10 migrations lost stores (dirty bits collected 8 to 8 times)
+#     QEMU 11.1.3, passes: 0 of 10 migrations lost stores (dirty bits collected 7 to 7 times)
 # ("has" is the page's own number, from a store that arrived; "wants" comes of the guest's counter,
 # which lies in a page written all the time and arrived hundreds of rounds old.)
 #
