@@ -52,7 +52,7 @@ const char* describe(CallClass call) {
 // Known in debug mode.
 std::string last_operation(const RankWords& rank) {
     if (rank.last_call.empty()) return {};
-    const std::string call = ", the last " + rank.last_call + " to rank " + std::to_string(rank.last_target);
+    std::string call = ", the last " + rank.last_call + " to rank " + std::to_string(rank.last_target);
     // The page is the user's: a time before the machine's start, or yet to come, is none.
     const std::int64_t now = monotonic_ns();
     if (rank.since_ns < 0 || rank.since_ns > now) return call;

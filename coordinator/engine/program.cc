@@ -44,8 +44,8 @@ int spawn(const std::vector<std::string>& command, pid_t& pid) {
     return code;
 }
 
-struct Run : std::enable_shared_from_this<Run> {
-    Run(asio::io_context& io, std::string program, pid_t child, int handle,
+struct Child : std::enable_shared_from_this<Run> {
+    Child(asio::io_context& io, std::string program, pid_t child, int handle,
         std::chrono::milliseconds limit, std::function<void(Result<void>)> then)
         : name(std::move(program)),
           pid(child),
@@ -112,7 +112,7 @@ void run_program(asio::io_context& io, const std::vector<std::string>& command,
         asio::post(io, [done = std::move(done), why] { done(why); });
         return;
     }
-    std::make_shared<Run>(io, command[0], pid, handle, limit, std::move(done))->start();
+    std::make_shared<Child>(io, command[0], pid, handle, limit, std::move(done))->start();
 }
 
 }  // namespace grl::coordinator

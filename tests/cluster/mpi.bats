@@ -1,5 +1,5 @@
 # Programs that were not built for GRL are drained through the preloaded library, and give the result they give without.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2030,SC2031
 
 export GRL_LAB_NODES=native
 load ../lab.d/bats
