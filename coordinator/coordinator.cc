@@ -16,6 +16,7 @@ namespace {
 
 constexpr Milliseconds kStopLimit{3000};
 constexpr Milliseconds kStopPoll{20};
+constexpr Milliseconds kNoteAgain{1000};
 
 // Root's where there is no such user.
 std::uint32_t uid_of(const std::string& user) {
@@ -45,9 +46,10 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       masters_(parts_, lines_, restores_),
       control_(parts_, lines_, holds_, restores_, moves_),
       bridge_uid_(uid_of(config_.coordinator.bridge_user)),
+      noting_(io),
       stopping_(io) {
-    moves_.placed = [this](const std::string& guest) { places_.erase(guest); };
     watch_hosts();
+    load_fenced();
 }
 
 Coordinator::~Coordinator() {
@@ -102,6 +104,7 @@ void Coordinator::serve_check(const std::shared_ptr<Channel>& channel, const Pee
 void Coordinator::watch_hosts() {
     Hosts::Handlers handlers;
     handlers.connected = [this](const Host& host) {
+        noted_.erase(host.name);  // it may have been fenced meanwhile
         note_places(host);
         sweep_.bridge_connected(host.channel);
         moves_.settle();
@@ -136,17 +139,53 @@ void Coordinator::watch_hosts() {
     hosts_.set_handlers(std::move(handlers));
 }
 
-// On disk, as a host may be lost while the coordinator is away, too.
+// On disk, as a host may be lost while the coordinator is away, too. Only a guest that has come is
+// given a new place: one that is about to be given away still stands at its source, which is not
+// its place any more.
 void Coordinator::note_places(const Host& host) {
+    Noted now;
     for (const GuestInfo& g : host.inventory.guests) {
-        if (g.state != GuestState::running && g.state != GuestState::paused &&
-            g.state != GuestState::starting) {
-            continue;
-        }
-        if (std::exchange(places_[g.name], host.name) == host.name) continue;
-        store_.note(
-            [guest = g.name, name = host.name](Catalog& c) { return c.put_place(guest, name); });
+        if (!holds_state(g.state)) continue;
+        now.has.insert(g.name);
+        if (is_here(g.state)) now.runs.insert(g.name);
     }
+    for (const auto& [guest, where] : hosts_.starting()) {
+        if (where == host.name) now.has.insert(guest);
+    }
+    std::set<std::string> came = now.runs;
+    if (const auto before = noted_.find(host.name); before != noted_.end()) {
+        if (before->second == now) return;
+        for (const std::string& guest : before->second.runs) came.erase(guest);
+    }
+    noted_[host.name] = now;
+    store_.run([name = host.name, has = now.has, came](Catalog& c) {
+                   return c.heard(name, has, came);
+               },
+               [this, name = host.name](const Result<void>& heard) {
+                   if (heard) return;
+                   log_error("noting where guests are: " + heard.error().text());
+                   noted_.erase(name);
+                   note_again();
+               });
+}
+
+// What could not be written once is written later: a place that is not known is not fenced.
+void Coordinator::note_again() {
+    noting_.expires_after(kNoteAgain);
+    noting_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec) return;
+        for (const Host* host : hosts_.connected()) {
+            if (noted_.count(host->name) == 0) note_places(*host);
+        }
+    });
+}
+
+void Coordinator::load_fenced() {
+    store_.run([](Catalog& c) { return c.fenced(); },
+               [this](const Result<std::vector<std::string>>& hosts) {
+                   if (!hosts) return log_error(hosts.error().text());
+                   for (const std::string& host : *hosts) hosts_.mark_fenced(host);
+               });
 }
 
 void Coordinator::stop(std::function<void()> done) {

@@ -6,6 +6,7 @@
 #include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/opening.h"
+#include "vmm_bridge/base/worker.h"
 #include "vmm_bridge/drivers.h"
 #include "vmm_bridge/host/definitions.h"
 
@@ -16,6 +17,7 @@ namespace {
 // A line stops its guests for less than this, so that its hot path carries no inventories.
 constexpr std::chrono::milliseconds kInventoryDelay{100};
 constexpr std::chrono::milliseconds kLinkLimit{2'000};
+constexpr std::chrono::seconds kRecordAgain{5};
 
 }  // namespace
 
@@ -28,6 +30,7 @@ Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver
       keep_stream_(std::move(keep_stream)),
       store_(config_.bridge.image_dir, config_.cluster),
       inventory_timer_(io),
+      record_timer_(io),
       link_timer_(io) {}
 
 void Bridge::open(Callback<Done> done) {
@@ -93,10 +96,50 @@ void Bridge::inventory_changed() {
 
 void Bridge::send_inventory(bool always) {
     const Inventory now = inventory();
+    note_host(now);
     std::string text = json::serialize(to_json(now));
     if (text == last_inventory_ && !always) return;
     last_inventory_ = std::move(text);
     events_.inventory(now);
+}
+
+// Before a guest runs it starts, arrives or is loaded, which takes longer than this; and the
+// coordinator's catalog knows of it, too. So nothing waits for the storage here.
+void Bridge::note_host(const Inventory& now) {
+    HostRecord record{config_.bridge.host, {}};
+    for (const GuestInfo& g : now.guests) {
+        if (g.state != GuestState::absent && g.state != GuestState::lost) {
+            record.guests.push_back(g.name);
+        }
+    }
+    std::sort(record.guests.begin(), record.guests.end());
+    if (record.guests != record_.guests) record_due_ = true;
+    record_ = std::move(record);
+    write_record();
+}
+
+// One at a time: the last word is the one that stays.
+void Bridge::write_record() {
+    if (!record_due_ || record_busy_) return;
+    record_due_ = false;
+    record_busy_ = true;
+    run_blocking<Done>(
+        io_,
+        [store = store_, record = record_]() -> Result<Done> {
+            Result<void> noted = store.note_host(record);
+            if (!noted) return noted.error();
+            return Done{};
+        },
+        [this](const Result<Done>& noted) {
+            record_busy_ = false;
+            if (noted) return write_record();
+            record_due_ = true;
+            log_warning("noting which guests are here: " + noted.error().text());
+            record_timer_.expires_after(kRecordAgain);
+            record_timer_.async_wait([this](boost::system::error_code ec) {
+                if (!ec) write_record();
+            });
+        });
 }
 
 // ---- the coordinator comes and goes ----

@@ -13,11 +13,6 @@ namespace grl::coordinator {
 
 namespace {
 
-bool is_here(GuestState state) {
-    return state == GuestState::running || state == GuestState::paused ||
-           state == GuestState::starting;
-}
-
 template <class Message>
 void deliver(const Host& host, const json::object& body,
              const std::function<void(const Host&, const Message&)>& handler) {
@@ -27,6 +22,11 @@ void deliver(const Host& host, const json::object& body,
 }
 
 }  // namespace
+
+bool is_here(GuestState state) {
+    return state == GuestState::running || state == GuestState::paused ||
+           state == GuestState::starting;
+}
 
 bool holds_state(GuestState state) {
     return state != GuestState::absent && state != GuestState::lost;
@@ -236,6 +236,15 @@ Result<const Host*> Hosts::home_of(const std::string& guest) const {
     return here[0];
 }
 
+std::set<std::string> Hosts::may_run_on(const std::string& guest) const {
+    std::set<std::string> list;
+    for (const auto& [name, host] : hosts_) {
+        if (host.connected() || host.fenced) continue;
+        if (is_here(state_on(host, guest))) list.insert(name);
+    }
+    return list;
+}
+
 const GuestInfo* Hosts::definition_of(const std::string& guest) const {
     for (const Host* host : connected()) {
         for (const GuestInfo& g : host->inventory.guests) {
@@ -265,13 +274,14 @@ HostCondition Hosts::condition(const std::string& name) const {
     return host->lost ? HostCondition::lost : HostCondition::away;
 }
 
-void Hosts::mark_fenced(const std::string& name) {
+bool Hosts::mark_fenced(const std::string& name) {
     Host& host = hosts_[name];
-    if (host.channel) return;
+    if (host.channel) return false;
     host.name = name;
     host.lost = true;
     host.fenced = true;
     for (GuestInfo& g : host.inventory.guests) g.state = GuestState::absent;
+    return true;
 }
 
 }  // namespace grl::coordinator

@@ -37,6 +37,7 @@ struct Words {  // what was said on the command line
     std::uint32_t every_ms = 1000;
     std::uint32_t limit_s = 0;
     bool checkpoint = false;
+    bool off = false;
 };
 
 Error misuse(const std::string& why) {
@@ -212,6 +213,12 @@ Result<int> stop_guest(const Words& w) {
                         [&](const Done&) { return "guest " + w.given[0] + " is stopped\n"; });
 }
 
+Result<int> fence_host(const Words& w) {
+    return answer<Done>(w, FenceQuery{w.given[0], w.off}, [&](const Done&) {
+        return "host " + w.given[0] + " is off; its guests may run elsewhere\n";
+    });
+}
+
 Result<int> migrate(const Words& w) {
     return answer<MoveReport>(w, MoveQuery{w.given[0], w.given.size() > 1 ? w.given[1] : ""},
                               move_text);
@@ -265,6 +272,7 @@ constexpr Verb kVerbs[] = {
     {"reopen", "HOST", 1, 1, reopen, "let guests come to a host again"},
     {"history", "[COUNT]", 0, 1, history, "moves of guests, the latest last"},
     {"start", "GUEST HOST", 2, 2, start_guest, "start a guest"},
+    {"fence", "HOST", 1, 1, fence_host, "turn a lost host off; --off: it is off, by your word"},
     {"stop", "GUEST [HOST]", 1, 2, stop_guest, "stop a guest at once; what runs in it is lost"},
 };
 
@@ -293,6 +301,9 @@ Result<int> run(const Verb& verb, const Words& words) {
     if (words.checkpoint && std::string(verb.name) != "hold") {
         return misuse("--checkpoint goes with hold");
     }
+    if (words.off && std::string(verb.name) != "fence") {
+        return misuse("--off goes with fence");
+    }
     return verb.run(words);
 }
 
@@ -316,6 +327,7 @@ int main(int argc, char** argv) {
         "hold: the job goes on by itself after S seconds")(
         "checkpoint", options::bool_switch(&words.checkpoint),
         "hold: commit a line first, so that hosts may be powered off")(
+        "off", options::bool_switch(&words.off), "fence: the host is off, nobody need turn it off")(
         "version", "print the release")("help", "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());

@@ -25,6 +25,11 @@ CREATE TABLE IF NOT EXISTS lines(job INTEGER NOT NULL, line INTEGER NOT NULL,
                                  manifest TEXT NOT NULL, report TEXT NOT NULL,
                                  PRIMARY KEY(job, line));
 CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS gone(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS doubts(guest TEXT NOT NULL, host TEXT NOT NULL,
+                                  PRIMARY KEY(guest, host));
+CREATE TABLE IF NOT EXISTS fenced_hosts(host TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS words(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed_hosts(host TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, open INTEGER NOT NULL,
                                  report TEXT NOT NULL);
@@ -102,7 +107,13 @@ Result<void> Catalog::prepare() {
         return fail("opening the catalog", "",
                     "it was written by a newer release: install that one, or put the file aside");
     }
+    // Of a release before this one, too: it has had its places from the beginning.
+    const bool is_new = schema == 0;
     if (auto r = db_->run(kTables); !r) return r;
+    if (is_new) {
+        auto r = db_->run("INSERT OR REPLACE INTO words VALUES('places', 'unknown')");
+        if (!r) return r;
+    }
     if (auto r = db_->run("PRAGMA user_version=" + std::to_string(kSchema)); !r) return r;
     return db_->run("COMMIT");
 }
@@ -290,14 +301,114 @@ Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& mani
 }
 
 Result<void> Catalog::put_place(const std::string& guest, const std::string& host) {
-    return Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)")
-        .bind(guest)
-        .bind(host)
-        .done();
+    auto r = Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)")
+                 .bind(guest)
+                 .bind(host)
+                 .done();
+    if (!r) return r;
+    return Statement(*db_, "DELETE FROM gone WHERE guest = ?").bind(guest).done();
 }
 
-Result<void> Catalog::drop_places(const std::string& host) {
-    return Statement(*db_, "DELETE FROM places WHERE host = ?").bind(host).done();
+Result<void> Catalog::heard(const std::string& host, const std::set<std::string>& has,
+                            const std::set<std::string>& came) {
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const std::string& guest : came) {
+        if (auto r = put_place(guest, host); !r) return r;
+    }
+    auto known = places();
+    if (!known) return known.error();
+    for (const auto& [guest, where] : *known) {
+        if (where != host || has.count(guest) != 0) continue;
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO gone VALUES(?, ?)")
+                     .bind(guest)
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    for (const char* table : {"doubts", "fenced_hosts"}) {
+        auto r = Statement(*db_, std::string("DELETE FROM ") + table + " WHERE host = ?")
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    return all.commit();
+}
+
+Result<void> Catalog::put_fenced(const std::string& host) {
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const char* table : {"places", "doubts"}) {
+        auto r = Statement(*db_, std::string("DELETE FROM ") + table + " WHERE host = ?")
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    auto r = Statement(*db_, "INSERT OR REPLACE INTO fenced_hosts VALUES(?)").bind(host).done();
+    if (!r) return r;
+    return all.commit();
+}
+
+Result<std::vector<std::string>> Catalog::fenced() {
+    Statement s(*db_, "SELECT host FROM fenced_hosts");
+    std::vector<std::string> hosts;
+    while (s.row()) hosts.push_back(s.text(0));
+    if (auto r = s.done(); !r) return r.error();
+    return hosts;
+}
+
+Result<std::map<std::string, std::set<std::string>>> Catalog::suspects() {
+    Statement s(*db_,
+                "SELECT guest, host FROM places WHERE NOT EXISTS (SELECT 1 FROM gone WHERE "
+                "gone.guest = places.guest AND gone.host = places.host) "
+                "UNION SELECT guest, host FROM doubts");
+    std::map<std::string, std::set<std::string>> suspects;
+    while (s.row()) suspects[s.text(0)].insert(s.text(1));
+    if (auto r = s.done(); !r) return r.error();
+    return suspects;
+}
+
+Result<bool> Catalog::knows_places() {
+    Statement s(*db_, "SELECT 1 FROM words WHERE name = 'places' AND value = 'unknown'");
+    const bool unknown = s.row();
+    while (s.row()) {
+    }
+    if (auto r = s.done(); !r) return r.error();
+    return !unknown;
+}
+
+Result<void> Catalog::learn_places(const std::vector<HostRecord>& records,
+                                   const std::vector<Manifest>& manifests) {
+    auto known = knows_places();
+    if (!known) return known.error();
+    if (*known) return {};
+    auto seen = places();  // whose hosts have spoken already
+    if (!seen) return seen.error();
+    std::set<std::pair<std::string, std::string>> doubts;
+    std::set<std::string> noted;
+    for (const HostRecord& record : records) {
+        for (const std::string& guest : record.guests) {
+            doubts.emplace(guest, record.host);
+            noted.insert(guest);
+        }
+    }
+    for (const Manifest& m : manifests) {
+        for (const ManifestGuest& g : m.guests) {
+            if (noted.count(g.name) == 0) doubts.emplace(g.name, g.host);
+        }
+    }
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const auto& [guest, host] : doubts) {
+        if (seen->count(guest) != 0) continue;
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO doubts VALUES(?, ?)")
+                     .bind(guest)
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    if (auto r = db_->run("DELETE FROM words WHERE name = 'places'"); !r) return r;
+    return all.commit();
 }
 
 Result<std::map<std::string, std::string>> Catalog::places() {

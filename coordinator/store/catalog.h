@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "grl/messages/lines.h"
 #include "grl/messages/manifest.h"
 #include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 
@@ -60,8 +62,23 @@ class Catalog {
 
     // Where guests were last seen to run: a host that is lost must be fenced before a restore.
     Result<void> put_place(const std::string& guest, const std::string& host);
-    Result<void> drop_places(const std::string& host);
     Result<std::map<std::string, std::string>> places();
+    // A host's own word: these guests it has, and those it had are gone from it. Whatever else was
+    // feared of it is over.
+    Result<void> heard(const std::string& host, const std::set<std::string>& has,
+                       const std::set<std::string>& came);
+    // It is off, and nothing runs there.
+    Result<void> put_fenced(const std::string& host);
+    Result<std::vector<std::string>> fenced();
+    // Hosts on which a guest may run, as far as the catalog knows: its place, unless the host has
+    // said since that it is gone; and what the checkpoint directory told a new catalog.
+    Result<std::map<std::string, std::set<std::string>>> suspects();
+
+    // A new file knows no places: what hosts noted beside the images takes their part, and where
+    // nobody noted a guest, the hosts of its last lines. To be told once, by learn_places().
+    Result<bool> knows_places();
+    Result<void> learn_places(const std::vector<HostRecord>& records,
+                              const std::vector<Manifest>& manifests);
 
     // Moves of guests count by themselves; the last `keep` reports stay.
     Result<std::uint32_t> take_move() { return take_line(0); }

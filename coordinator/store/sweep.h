@@ -10,6 +10,7 @@
 #include "coordinator/store/store.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/manifest.h"
+#include "grl/messages/stored.h"
 #include "grl/wire/channel.h"
 
 namespace grl::coordinator {
@@ -24,11 +25,15 @@ class Sweep {
     void bridge_connected(const std::shared_ptr<Channel>& bridge);
     // Calls back, at once or later, when the catalog is right and no sweep is under way.
     void when_quiet(std::function<void()> then);
+    bool reconciled() const { return reconciled_; }  // the catalog agrees with the directory
 
   private:
-    void list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job,
-              std::vector<Manifest> found);
-    void reconcile(const std::shared_ptr<Channel>& bridge, std::vector<Manifest> found);
+    struct Found {
+        std::vector<Manifest> manifests;
+        std::vector<HostRecord> hosts;
+    };
+    void list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job, Found found);
+    void reconcile(const std::shared_ptr<Channel>& bridge, Found found);
     void sweep(const std::shared_ptr<Channel>& bridge);
     void again(const std::shared_ptr<Channel>& bridge);
     void end();
@@ -38,7 +43,7 @@ class Sweep {
     std::function<std::vector<LineId>()> active_;
     std::vector<std::shared_ptr<Channel>> others_;  // connected while the first was asked
     bool listing_ = false;
-    bool reconciled_ = false;  // the catalog agrees with the directory
+    bool reconciled_ = false;
     int sweeps_ = 0;
     asio::steady_timer retry_;
     std::vector<std::function<void()>> waiting_;

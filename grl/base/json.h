@@ -238,6 +238,11 @@ json::object to_object(const T& value) {
     return write_struct(&value, JsonFields<T>::kAll);
 }
 
+// As it is: what a message is made of already.
+inline json::object to_object(const json::object& value) {
+    return value;
+}
+
 // What was wrong, or nothing.
 Result<void> read_whole(const json::value& in, void* out, ReadJson read, const std::string& subject,
                         Unknown unknown);

@@ -102,6 +102,15 @@ struct StartQuery {  // root's; replies Done
 };
 BOOST_DESCRIBE_STRUCT(StartQuery, (), (guest, host))
 
+// A host that is lost: turn it off by the site's program, or take root's word that it is off.
+// Root's; replies Done when it is.
+struct FenceQuery {
+    static constexpr const char* kType = "fence";
+    std::string host;
+    bool off = false;
+};
+BOOST_DESCRIBE_STRUCT(FenceQuery, (), (host, off))
+
 struct StopQuery {  // root's; replies Done
     static constexpr const char* kType = "stop";
     std::string guest;

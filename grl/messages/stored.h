@@ -17,13 +17,22 @@ struct ListLines {  // coordinator → bridge: the committed lines in the direct
 };
 BOOST_DESCRIBE_STRUCT(ListLines, (), (after_job))
 
+// What a host has noted beside the images: guests of which something is, or is about to be, there.
+// A coordinator that has lost its catalog knows by it whom to fence.
+struct HostRecord {
+    std::string host;
+    std::vector<std::string> guests;
+};
+BOOST_DESCRIBE_STRUCT(HostRecord, (), (host, guests))
+
 struct LineList {
     static constexpr const char* kType = "line_list";
     std::vector<json::object> manifests;
     std::vector<std::string> unreadable;  // one line each: path and reason
     bool more = false;
+    std::vector<HostRecord> hosts;  // on the first page
 };
-BOOST_DESCRIBE_STRUCT(LineList, (), (manifests, unreadable, more))
+BOOST_DESCRIBE_STRUCT(LineList, (), (manifests, unreadable, more, hosts))
 
 struct VerifyLine {  // read every byte; replies VerifiedLine
     static constexpr const char* kType = "verify_line";

@@ -26,6 +26,7 @@ namespace {
 constexpr std::uint64_t kSpare = 16U << 20;   // left free beyond what the images want
 constexpr std::size_t kListBytes = 1U << 20;  // of manifests in one page of a list
 constexpr mode_t kDirectoryMode = 0700;
+constexpr const char* kRecordSuffix = ".json";
 
 Result<void> make_directory(const std::string& parent, const std::string& path) {
     if (mkdir(path.c_str(), kDirectoryMode) != 0) {
@@ -191,11 +192,45 @@ Result<std::vector<std::uint32_t>> LineStore::lines(std::uint32_t job) const {
     return numbered_entries(directory_ + "/" + cluster_ + "/" + std::to_string(job));
 }
 
+Result<void> LineStore::note_host(const HostRecord& record) const {
+    const std::string cluster_path = directory_ + "/" + cluster_;
+    Result<void> ok = make_directory(directory_, cluster_path);
+    if (ok) ok = make_directory(cluster_path, hosts_path());
+    if (!ok) return ok;
+    return replace_file(hosts_path() + "/" + record.host + kRecordSuffix,
+                        json::serialize(to_json(record)) + "\n");
+}
+
+Result<std::vector<HostRecord>> LineStore::hosts() const {
+    std::vector<HostRecord> records;
+    std::error_code ec;
+    for (fs::directory_iterator at(hosts_path(), ec), end; !ec && at != end; at.increment(ec)) {
+        if (at->path().extension() != kRecordSuffix) continue;
+        const std::string path = at->path();
+        const auto text = read_file(path);
+        if (!text) return text.error();
+        const json::value value = json::parse(*text, ec);
+        if (ec) return fail("reading a host's record", path, ec.message(), ErrorKind::protocol);
+        auto record = from_json<HostRecord>(value, "a host's record");
+        if (!record) return record.error();
+        records.push_back(std::move(*record));
+    }
+    if (ec && ec != std::errc::no_such_file_or_directory) {
+        return fail("reading a directory", hosts_path(), ec.message());
+    }
+    return records;
+}
+
 Result<LineList> LineStore::list(std::uint32_t after_job) const {
     LineList list;
     std::size_t bytes = 0;
     const auto all = jobs();
     if (!all) return all.error();
+    if (after_job == 0) {
+        auto records = hosts();
+        if (!records) return records.error();
+        list.hosts = std::move(*records);
+    }
     for (std::uint32_t job : *all) {
         if (job <= after_job) continue;
         if (bytes > kListBytes) {

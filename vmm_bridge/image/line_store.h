@@ -34,6 +34,9 @@ class LineStore {
     // Every image of the manifest must be there with its size and its checksum file.
     Result<void> commit(LineId id, const Manifest& manifest) const;
 
+    // <directory>/<cluster>/hosts/<host>.json: which guests this host has, beside the images, where
+    // it outlives the host and the coordinator's catalog.
+    Result<void> note_host(const HostRecord& record) const;
     Result<Manifest> read(LineId id) const;
     Result<LineList> list(std::uint32_t after_job) const;
     Result<VerifiedLine> verify(LineId id) const;
@@ -45,6 +48,9 @@ class LineStore {
     // Ascending. An error if the checkpoint directory cannot be read: that is not "no lines".
     Result<std::vector<std::uint32_t>> jobs() const;
     Result<std::vector<std::uint32_t>> lines(std::uint32_t job) const;
+    // What cannot be read is an error: a host that is passed over would not be fenced.
+    Result<std::vector<HostRecord>> hosts() const;
+    std::string hosts_path() const { return directory_ + "/" + cluster_ + "/hosts"; }
 
     std::string directory_;
     std::string cluster_;

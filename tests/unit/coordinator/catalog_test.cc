@@ -226,7 +226,7 @@ TEST_F(CatalogTest, ManifestsAndPlacesComeBackAsTheyWere) {
         ASSERT_TRUE(c->put_place("g1", "h1"));
         ASSERT_TRUE(c->put_place("g1", "h4"));
         ASSERT_TRUE(c->put_place("g2", "h2"));
-        ASSERT_TRUE(c->drop_places("h2"));
+        ASSERT_TRUE(c->put_fenced("h2"));
     }
     auto c = open();
     EXPECT_EQ(to_json(*c->manifest({7, 2})), to_json(manifest(7, 2, 4)));

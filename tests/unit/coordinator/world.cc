@@ -59,6 +59,10 @@ void FakeBridge::connect() {
 }
 
 void FakeBridge::tell_inventory() {
+    w.host_records[name].clear();
+    for (const GuestInfo& g : inventory.guests) {
+        if (holds_state(g.state)) w.host_records[name].push_back(g.name);
+    }
     if (channel && channel->is_open()) channel->send(inventory);
 }
 
@@ -142,6 +146,7 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
     } else if (type == ListLines::kType) {
         LineList reply;
         for (const auto& [id, m] : w.directory) reply.manifests.push_back(m);
+        for (const auto& [host, guests] : w.host_records) reply.hosts.push_back({host, guests});
         return asker.reply(reply);
     } else if (type == DestroyGuests::kType) {
         for (const auto& g : as(static_cast<DestroyGuests*>(nullptr)).guests) {

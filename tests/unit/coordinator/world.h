@@ -163,6 +163,7 @@ struct World {
     std::map<std::string, std::unique_ptr<FakeBridge>> bridges;
     std::map<std::string, std::unique_ptr<FakeMaster>> masters;
     std::map<std::pair<std::uint32_t, std::uint32_t>, json::object> directory;  // manifests
+    std::map<std::string, std::vector<std::string>> host_records;  // beside the images
     std::vector<std::string> log;
     std::map<std::uint32_t, std::map<std::string, StepState>> saved;  // line → node → its master's
 };
