@@ -36,7 +36,9 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       slurm_(std::move(slurm)),
       store_(io, std::move(catalog)),
       hosts_(io, config_.deadlines),
-      sweep_(io, store_, config_.cluster, [this] { return lines_.active(); }),
+      sweep_(
+          io, store_, config_.cluster, [this] { return lines_.active(); },
+          [this] { return hosts_.store(); }),
       parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_},
       lines_(parts_),
       holds_(parts_, lines_),
@@ -50,6 +52,7 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       stopping_(io) {
     watch_hosts();
     load_fenced();
+    load_store();
 }
 
 Coordinator::~Coordinator() {
@@ -106,11 +109,12 @@ void Coordinator::watch_hosts() {
     handlers.connected = [this](const Host& host) {
         noted_.erase(host.name);  // it may have been fenced meanwhile
         note_places(host);
-        sweep_.bridge_connected(host.channel);
+        see_store(host);
         moves_.settle();
     };
     handlers.changed = [this](const Host& host) {
         note_places(host);
+        see_store(host);
         moves_.settle();
     };
     handlers.away = [this](const Host& host, const Error& why) {
@@ -186,6 +190,37 @@ void Coordinator::load_fenced() {
                    if (!hosts) return log_error(hosts.error().text());
                    for (const std::string& host : *hosts) hosts_.mark_fenced(host);
                });
+}
+
+void Coordinator::load_store() {
+    store_.run([](Catalog& c) { return c.store(); },
+               [this](const Result<std::string>& id) {
+                   if (!id) return log_error(id.error().text());
+                   store_loaded_ = true;
+                   hosts_.set_store(*id);
+                   for (const Host* host : hosts_.connected()) see_store(*host);
+               });
+}
+
+// A catalog that knows no directory takes the first that is shown to it: only --init-store makes
+// markers.
+void Coordinator::see_store(const Host& host) {
+    if (!store_loaded_) return;
+    const std::string& seen = host.inventory.store;
+    if (hosts_.store().empty() && !seen.empty()) {
+        hosts_.set_store(seen);
+        log_info("the checkpoint directory is " + seen + ", as " + host.name + " sees it");
+        store_.note([seen](Catalog& c) { return c.put_store(seen); });
+    }
+    const std::string fault = hosts_.store_fault(host);
+    if (std::exchange(store_faults_[host.name], fault) != fault && !fault.empty()) {
+        log_warning(fault);
+    }
+    auto& swept = swept_[host.name];
+    if (!fault.empty()) return swept.reset();
+    if (swept.lock() == host.channel) return;
+    swept = host.channel;
+    sweep_.bridge_connected(host.channel);
 }
 
 void Coordinator::stop(std::function<void()> done) {

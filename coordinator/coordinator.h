@@ -48,6 +48,8 @@ class Coordinator {
     void note_places(const Host& host);
     void note_again();
     void load_fenced();
+    void load_store();
+    void see_store(const Host& host);
     void serve_check(const std::shared_ptr<Channel>& channel, const Peer& peer);
     void wait_for_lines(std::function<void()> done);
 
@@ -74,6 +76,9 @@ class Coordinator {
         bool operator==(const Noted&) const = default;
     };
     std::map<std::string, Noted> noted_;
+    bool store_loaded_ = false;
+    std::map<std::string, std::weak_ptr<Channel>> swept_;  // by host: sees the directory
+    std::map<std::string, std::string> store_faults_;      // by host: said
     asio::steady_timer noting_;
     asio::steady_timer stopping_;
     Steady::time_point stop_by_;

@@ -18,6 +18,8 @@ namespace {
 constexpr std::chrono::milliseconds kInventoryDelay{100};
 constexpr std::chrono::milliseconds kLinkLimit{2'000};
 constexpr std::chrono::seconds kRecordAgain{5};
+constexpr std::chrono::seconds kMarkerEvery{5};
+constexpr std::chrono::seconds kMarkerLimit{1};  // storage may hang; guests must be served
 
 }  // namespace
 
@@ -31,6 +33,7 @@ Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver
       store_(config_.bridge.image_dir, config_.cluster),
       inventory_timer_(io),
       record_timer_(io),
+      marker_timer_(io),
       link_timer_(io) {}
 
 void Bridge::open(Callback<Done> done) {
@@ -41,7 +44,43 @@ void Bridge::open(Callback<Done> done) {
                        events_.died({guest, reason});
                        send_inventory();
                    }},
-                  std::move(done));
+                  [this, done = std::move(done)](Result<Done> opened) {
+                      if (!opened) return done(std::move(opened));
+                      auto once = std::make_shared<Callback<Done>>(done);
+                      auto go_on = [this, once] {
+                          if (!*once) return;
+                          marker_timer_.cancel();
+                          std::exchange(*once, nullptr)(Done{});
+                      };
+                      marker_timer_.expires_after(kMarkerLimit);
+                      marker_timer_.async_wait([go_on](boost::system::error_code ec) {
+                          if (!ec) go_on();
+                      });
+                      read_marker(go_on);
+                  });
+}
+
+// ---- the checkpoint directory ----
+
+// On a thread: a dead file system must not hold the guests' bridge up.
+void Bridge::read_marker(std::function<void()> then) {
+    run_blocking<std::string>(
+        io_, [store = store_] { return store.marker(); },
+        [this, life = std::weak_ptr(life_), then = std::move(then)](const Result<std::string>& id) {
+            if (life.expired()) return;
+            const std::string seen = id ? *id : std::string();
+            if (!id) log_warning(id.error().text());
+            if (std::exchange(marker_, seen) != seen && linked_) send_inventory();
+            then();
+        });
+}
+
+void Bridge::watch_marker() {
+    if (!linked_) return;
+    marker_timer_.expires_after(kMarkerEvery);
+    marker_timer_.async_wait([this](boost::system::error_code ec) {
+        if (!ec) read_marker([this] { watch_marker(); });
+    });
 }
 
 // ---- the inventory ----
@@ -57,7 +96,9 @@ Inventory Bridge::inventory() const {
                         config_.bridge.memory_mib,
                         memory_free_mib(),
                         {},
-                        static_cast<std::uint32_t>(driver_->adapters_free())};
+                        static_cast<std::uint32_t>(driver_->adapters_free()),
+                        marker_,
+                        config_.bridge.image_dir};
     const std::vector<GuestView> views = driver_->list();
     for (const auto& d : definitions_) {
         if (view_of(views, d.name)) continue;
@@ -120,7 +161,7 @@ void Bridge::note_host(const Inventory& now) {
 
 // One at a time: the last word is the one that stays.
 void Bridge::write_record() {
-    if (!record_due_ || record_busy_) return;
+    if (!record_due_ || record_busy_ || marker_.empty()) return;
     record_due_ = false;
     record_busy_ = true;
     run_blocking<Done>(
@@ -130,7 +171,8 @@ void Bridge::write_record() {
             if (!noted) return noted.error();
             return Done{};
         },
-        [this](const Result<Done>& noted) {
+        [this, life = std::weak_ptr(life_)](const Result<Done>& noted) {
+            if (life.expired()) return;
             record_busy_ = false;
             if (noted) return write_record();
             record_due_ = true;
@@ -150,10 +192,14 @@ void Bridge::link_up() {
     abort_all("the connection to the coordinator broke", [](Result<Done>) {});
     drop_moves("the connection to the coordinator broke");
     reload_definitions();
+    linked_ = true;
     send_inventory(true);
+    read_marker([this] { watch_marker(); });
 }
 
 void Bridge::link_down() {
+    linked_ = false;
+    marker_timer_.cancel();
     link_timer_.expires_after(kLinkLimit);
     link_timer_.async_wait([this](boost::system::error_code ec) {
         if (ec) return;

@@ -96,6 +96,8 @@ class Bridge {
     void inventory_changed();
     void note_host(const Inventory& now);
     void write_record();
+    void read_marker(std::function<void()> then);
+    void watch_marker();
     // Whoever is told that guests stand still or go on finds them so in the inventory.
     template <class T>
     Callback<T> after_inventory(Callback<T> done) {
@@ -140,6 +142,11 @@ class Bridge {
     bool record_due_ = true;  // it does not yet
     bool record_busy_ = false;
     asio::steady_timer record_timer_;
+    bool linked_ = false;  // the coordinator is there
+    std::string marker_;  // the checkpoint directory's id, as last seen
+    asio::steady_timer marker_timer_;
+    // What threads tell may come later than we live.
+    std::shared_ptr<char> life_ = std::make_shared<char>();
     asio::steady_timer inventory_timer_;
     bool inventory_pending_ = false;
     asio::steady_timer link_timer_;

@@ -57,7 +57,7 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<PreparedLine> done) {
         }
     }
     retire_parts(ask.id.job);
-    auto part = std::make_shared<LinePart>(io_, *driver_, store_, ask.id,
+    auto part = std::make_shared<LinePart>(io_, *driver_, store_.expecting(ask.store.value_or("")), ask.id,
                                            LinePart::Events{events_.progress,
                                                             [this](const GuestDurable& durable) {
                                                                 last_stored_bytes_[durable.guest] =
@@ -154,7 +154,7 @@ void Bridge::commit_line(const CommitLine& ask, Callback<Done> done) {
     auto manifest = std::make_shared<Manifest>(std::move(*read));
     run_blocking<Done>(
         io_,
-        [store = store_, id = ask.id, manifest]() -> Result<Done> {
+        [store = store_.expecting(ask.store.value_or("")), id = ask.id, manifest]() -> Result<Done> {
             Result<Manifest> there = store.read(id);
             if (there) {
                 if (to_json(*there) == to_json(*manifest)) return Done{};

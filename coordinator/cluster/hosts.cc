@@ -186,6 +186,22 @@ std::vector<const Host*> Hosts::connected() const {
     return list;
 }
 
+std::vector<const Host*> Hosts::with_store() const {
+    auto list = connected();
+    std::erase_if(list, [this](const Host* host) { return !sees_store(*host); });
+    return list;
+}
+
+std::string Hosts::store_fault(const Host& host) const {
+    if (sees_store(host)) return {};
+    const bool none = host.inventory.store.empty();
+    const std::string place = host.name + ": " + host.inventory.image_dir + " is not the cluster's checkpoint directory ";
+    if (!none && store_.empty()) return host.name + ": the catalog has not been read yet";
+    if (!none) return place + "(it has another's marker): mount the right one";
+    return place + "(no marker): mount it" +
+           (store_.empty() ? ", or on first use: grl-bridge --init-store" : "");
+}
+
 std::vector<const Host*> Hosts::hosts_of(const std::string& guest) const {
     std::vector<const Host*> list;
     for (const Host* host : connected()) {

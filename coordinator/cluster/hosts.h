@@ -76,6 +76,17 @@ class Hosts {
     // Whether a guest has this address.
     bool is_guest_address(const std::string& address) const;
 
+    // The checkpoint directory's id; empty: not known yet.
+    void set_store(const std::string& id) { store_ = id; }
+    const std::string& store() const { return store_; }
+    bool sees_store(const Host& host) const {
+        return !store_.empty() && host.inventory.store == store_;
+    }
+    // Connected hosts that see it: only they read, write and delete lines.
+    std::vector<const Host*> with_store() const;
+    // Why a host does not, in one line for operators; empty: it does.
+    std::string store_fault(const Host& host) const;
+
     // A host that was never seen counts as away since this began.
     HostCondition condition(const std::string& host) const;
     // False: it is connected, so it is not off.
@@ -98,6 +109,7 @@ class Hosts {
     Handlers handlers_;
     std::map<std::string, Host> hosts_;
     std::map<std::string, std::string> starting_;
+    std::string store_;
     asio::steady_timer watch_;
     Steady::time_point began_ = Steady::now();
 };

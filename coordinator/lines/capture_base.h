@@ -52,6 +52,7 @@ class CaptureBase : public JobBase {
     void resumed(const LineHost& host);
     void hand_manifest(std::vector<std::shared_ptr<Channel>> bridges);
     void abort_bridges();
+    std::vector<std::shared_ptr<Channel>> writers() const;
 
     std::string cluster_;
     std::set<std::string> resumed_hosts_;

@@ -87,7 +87,7 @@ JobHooks Lines::hooks(std::uint32_t id) {
     hooks.admit = [this, id](const Shape& shape, const auto& then) { admit(id, shape, then); };
     hooks.bridges = [this] {
         std::vector<std::shared_ptr<Channel>> list;
-        for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
+        for (const Host* host : parts_.hosts.with_store()) list.push_back(host->channel);
         return list;
     };
     hooks.progress = [this, id](const LineReport& report) {
@@ -197,13 +197,13 @@ void Lines::retire_old(std::uint32_t id) {
     parts_.store.run(
         [id](Catalog& c) { return c.committed(id); },
         [this, id](const Result<std::vector<std::uint32_t>>& lines) {
-            const auto hosts = parts_.hosts.connected();
+            const auto hosts = parts_.hosts.with_store();
             if (!lines || hosts.empty()) return;
             const std::size_t keep = parts_.config.coordinator.keep_lines;
             for (std::size_t i = 0; i + keep < lines->size(); ++i) {
                 const LineId old{id, (*lines)[i]};
                 hosts.front()->channel->request<Done>(
-                    DeleteLine{old}, Milliseconds(parts_.config.deadlines.commit_ms),
+                    DeleteLine{old, parts_.hosts.store()}, Milliseconds(parts_.config.deadlines.commit_ms),
                     [this, old](const Result<Done>& deleted) {
                         if (!deleted) {
                             return log_warning("retiring a line: " + deleted.error().text());

@@ -33,6 +33,7 @@ class LineRun : public JobTableRun<LineState, LineEvent, CaptureBase> {
 
   protected:
     void act() override;
+    Result<void> shape(LineOrder& order, const JobFacts&) override { return can_be_kept(order); }
     void image_lost(const std::string& why) override { fire(LineEvent::image_failed, why); }
     bool storing() const override { return state() == LineState::images; }
 

@@ -211,9 +211,10 @@ void Control::with_line(const Peer& peer, LineId id, Asker asker,
             if (!may(peer, manifest->uid)) {
                 return asker->error(denied(what, "it is another user's job"));
             }
-            const auto hosts = parts_.hosts.connected();
+            const auto hosts = parts_.hosts.with_store();
             if (hosts.empty()) {
-                return asker->error(fail(what, "", "no bridge is connected", ErrorKind::refused));
+                return asker->error(fail(what, "", "no bridge that sees the checkpoint directory is connected",
+                                         ErrorKind::refused));
             }
             then(hosts.front()->channel);
         });
@@ -244,7 +245,7 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
                                  ErrorKind::refused));
     }
     with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
-        bridge->request<Done>(DeleteLine{id}, Milliseconds(parts_.config.deadlines.commit_ms),
+        bridge->request<Done>(DeleteLine{id, parts_.hosts.store()}, Milliseconds(parts_.config.deadlines.commit_ms),
                               [this, id, asker](const Result<Done>& deleted) {
                                   if (!deleted) return asker->error(deleted.error());
                                   parts_.store.run([id](Catalog& c) { return c.remove_line(id); },

@@ -40,6 +40,7 @@ std::vector<PlacementGuest> RestoreRun::needs() const {
 std::vector<PlacementHost> RestoreRun::room() const {
     std::vector<PlacementHost> list;
     for (const Host* host : parts_.hosts.connected()) {
+        if (!parts_.hosts.sees_store(*host)) continue;  // it could load nothing
         PlacementHost room = placement_host(host->name, host->inventory);
         for (const GuestInfo& g : host->inventory.guests) {
             const bool ours = std::any_of(manifest_.guests.begin(), manifest_.guests.end(),

@@ -272,7 +272,8 @@ Result<std::vector<LineReport>> Catalog::reports(std::optional<std::uint32_t> jo
     return reports;
 }
 
-Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& manifests) {
+Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& manifests,
+                                               const std::vector<LineId>& there) {
     Transaction all(*db_);
     if (!all.begun()) return all.begun().error();
     std::set<std::pair<std::uint32_t, std::uint32_t>> known;
@@ -292,12 +293,24 @@ Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& mani
         if (!r) return r.error();
         change.added.push_back({m.job, m.line});
     }
+    for (const LineId& id : there) known.erase({id.job, id.line});
     for (const auto& [job, line] : known) {
         if (auto r = remove_line({job, line}); !r) return r.error();
         change.dropped.push_back({job, line});
     }
     if (auto r = all.commit(); !r) return r.error();
     return change;
+}
+
+Result<std::string> Catalog::store() {
+    Statement s(*db_, "SELECT value FROM words WHERE name = 'store'");
+    if (s.row()) return s.text(0);
+    if (auto r = s.done(); !r) return r.error();
+    return std::string();
+}
+
+Result<void> Catalog::put_store(const std::string& id) {
+    return Statement(*db_, "INSERT OR REPLACE INTO words VALUES('store', ?)").bind(id).done();
 }
 
 Result<void> Catalog::put_place(const std::string& guest, const std::string& host) {

@@ -58,7 +58,13 @@ class Catalog {
         std::vector<LineId> added;
         std::vector<LineId> dropped;
     };
-    Result<Reconciled> reconcile(const std::vector<Manifest>& manifests);
+    // Those in `there` stay, too: their manifests could only not be read.
+    Result<Reconciled> reconcile(const std::vector<Manifest>& manifests,
+                                 const std::vector<LineId>& there = {});
+
+    // The id of the checkpoint directory that the lines are in; empty: not known yet.
+    Result<std::string> store();
+    Result<void> put_store(const std::string& id);
 
     // Where guests were last seen to run: a host that is lost must be fenced before a restore.
     Result<void> put_place(const std::string& guest, const std::string& host);

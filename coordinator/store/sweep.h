@@ -17,11 +17,16 @@ namespace grl::coordinator {
 
 class Sweep {
   public:
-    // `active` gives the lines that are under way.
+    // `active` gives the lines that are under way, `directory` the checkpoint directory's id.
     Sweep(asio::io_context& io, Store& store, std::string cluster,
-          std::function<std::vector<LineId>()> active)
-        : store_(store), cluster_(std::move(cluster)), active_(std::move(active)), retry_(io) {}
+          std::function<std::vector<LineId>()> active, std::function<std::string()> directory)
+        : store_(store),
+          cluster_(std::move(cluster)),
+          active_(std::move(active)),
+          directory_(std::move(directory)),
+          retry_(io) {}
 
+    // One that sees the checkpoint directory: an empty mount point is not "no lines".
     void bridge_connected(const std::shared_ptr<Channel>& bridge);
     // Calls back, at once or later, when the catalog is right and no sweep is under way.
     void when_quiet(std::function<void()> then);
@@ -31,6 +36,7 @@ class Sweep {
     struct Found {
         std::vector<Manifest> manifests;
         std::vector<HostRecord> hosts;
+        std::vector<LineId> there;
     };
     void list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job, Found found);
     void reconcile(const std::shared_ptr<Channel>& bridge, Found found);
@@ -41,6 +47,7 @@ class Sweep {
     Store& store_;
     std::string cluster_;
     std::function<std::vector<LineId>()> active_;
+    std::function<std::string()> directory_;
     std::vector<std::shared_ptr<Channel>> others_;  // connected while the first was asked
     bool listing_ = false;
     bool reconciled_ = false;

@@ -28,8 +28,9 @@ struct PrepareLine {
     LineId id;
     std::vector<std::string> guests;  // of this host
     std::string capture;              // auto, background, live, stop_copy; none: kNoCapture
+    std::optional<std::string> store = {};  // as in stored.h
 };
-BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture))
+BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture, store))
 
 struct PreparedLine {
     static constexpr const char* kType = "prepared_line";
@@ -133,7 +134,8 @@ struct CommitLine {
     static constexpr const char* kType = "commit_line";
     LineId id;
     json::object manifest;  // grl/manifest.h
+    std::optional<std::string> store = {};
 };
-BOOST_DESCRIBE_STRUCT(CommitLine, (), (id, manifest))
+BOOST_DESCRIBE_STRUCT(CommitLine, (), (id, manifest, store))
 
 }  // namespace grl

@@ -145,10 +145,11 @@ struct HostReport {
     std::uint64_t memory_free_mib = 0;
     std::vector<GuestInfo> guests;  // those that are here
     std::uint32_t adapters_free = 0;
+    std::string store_fault = {};  // why no line is kept from here; empty: nothing
 };
 BOOST_DESCRIBE_STRUCT(HostReport, (),
                       (host, connected, driver, vmm_version, memory_mib, memory_free_mib, guests,
-                       adapters_free))
+                       adapters_free, store_fault))
 
 struct StatusReport {
     static constexpr const char* kType = "status_report";
@@ -156,7 +157,8 @@ struct StatusReport {
     std::string version;
     std::vector<HostReport> hosts;
     std::vector<JobReport> jobs;
+    std::string store = {};  // the checkpoint directory's id; empty: none has been seen yet
 };
-BOOST_DESCRIBE_STRUCT(StatusReport, (), (cluster, version, hosts, jobs))
+BOOST_DESCRIBE_STRUCT(StatusReport, (), (cluster, version, hosts, jobs, store))
 
 }  // namespace grl

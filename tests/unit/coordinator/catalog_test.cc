@@ -218,6 +218,16 @@ TEST_F(CatalogTest, WhatIsNotThereIsNotFound) {
     EXPECT_TRUE(c->reports(std::nullopt)->empty());
 }
 
+TEST_F(CatalogTest, ALineWhoseManifestCouldNotBeReadStays) {
+    auto c = open();
+    put(*c, manifest(7, 1));
+    put(*c, manifest(7, 2));
+    auto change = c->reconcile({manifest(7, 1)}, {{7, 2}});
+    ASSERT_TRUE(change);
+    EXPECT_TRUE(change->dropped.empty());
+    EXPECT_EQ(*c->committed(7), (std::vector<std::uint32_t>{1, 2}));
+}
+
 TEST_F(CatalogTest, ManifestsAndPlacesComeBackAsTheyWere) {
     {
         auto c = open();
