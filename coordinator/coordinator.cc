@@ -162,15 +162,14 @@ void Coordinator::note_places(const Host& host) {
         for (const std::string& guest : before->second.runs) came.erase(guest);
     }
     noted_[host.name] = now;
-    store_.run([name = host.name, has = now.has, came](Catalog& c) {
-                   return c.heard(name, has, came);
-               },
-               [this, name = host.name](const Result<void>& heard) {
-                   if (heard) return;
-                   log_error("noting where guests are: " + heard.error().text());
-                   noted_.erase(name);
-                   note_again();
-               });
+    store_.run(
+        [name = host.name, has = now.has, came](Catalog& c) { return c.heard(name, has, came); },
+        [this, name = host.name](const Result<void>& heard) {
+            if (heard) return;
+            log_error("noting where guests are: " + heard.error().text());
+            noted_.erase(name);
+            note_again();
+        });
 }
 
 // What could not be written once is written later: a place that is not known is not fenced.

@@ -143,7 +143,7 @@ class Bridge {
     bool record_busy_ = false;
     asio::steady_timer record_timer_;
     bool linked_ = false;  // the coordinator is there
-    std::string marker_;  // the checkpoint directory's id, as last seen
+    std::string marker_;   // the checkpoint directory's id, as last seen
     asio::steady_timer marker_timer_;
     // What threads tell may come later than we live.
     std::shared_ptr<char> life_ = std::make_shared<char>();

@@ -42,8 +42,8 @@ Options read_options(int argc, char** argv) {
     known.add_options()("config", po::value(&options.config), "configuration file")(
         "debug", po::bool_switch(&options.debug), "log more")(
         "init-store", po::value<std::string>()->implicit_value("")->value_name("[ID]"),
-        "mark the checkpoint directory as the cluster's and end; once, on any one host")("help", "print this")(
-        "version", "print the release");
+        "mark the checkpoint directory as the cluster's and end; once, on any one host")(
+        "help", "print this")("version", "print the release");
     po::variables_map words;
     try {
         po::store(po::parse_command_line(argc, argv, known), words);

@@ -195,7 +195,8 @@ std::vector<const Host*> Hosts::with_store() const {
 std::string Hosts::store_fault(const Host& host) const {
     if (sees_store(host)) return {};
     const bool none = host.inventory.store.empty();
-    const std::string place = host.name + ": " + host.inventory.image_dir + " is not the cluster's checkpoint directory ";
+    const std::string place =
+        host.name + ": " + host.inventory.image_dir + " is not the cluster's checkpoint directory ";
     if (!none && store_.empty()) return host.name + ": the catalog has not been read yet";
     if (!none) return place + "(it has another's marker): mount the right one";
     return place + "(no marker): mount it" +
@@ -282,7 +283,8 @@ bool Hosts::is_guest_address(const std::string& address) const {
 HostCondition Hosts::condition(const std::string& name) const {
     const Host* host = find(name);
     if (!host) {
-        const bool late = Steady::now() - began_ >= Milliseconds(deadlines_.bridge_lost_ms);
+        // Its bridge may try again only now and then, and it was not us whom it lost.
+        const bool late = Steady::now() - began_ >= 4 * Milliseconds(deadlines_.bridge_lost_ms);
         return late ? HostCondition::lost : HostCondition::away;
     }
     if (host->connected()) return HostCondition::connected;

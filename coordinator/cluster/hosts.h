@@ -87,7 +87,8 @@ class Hosts {
     // Why a host does not, in one line for operators; empty: it does.
     std::string store_fault(const Host& host) const;
 
-    // A host that was never seen counts as away since this began.
+    // A host that was never seen counts as away since this began, and as lost after four times
+    // bridge_lost_ms.
     HostCondition condition(const std::string& host) const;
     // False: it is connected, so it is not off.
     bool mark_fenced(const std::string& host);

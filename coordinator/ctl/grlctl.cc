@@ -1,11 +1,13 @@
 // grlctl: what operators and users say to the coordinator. docs/operator.md is its manual.
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <thread>
 
@@ -172,7 +174,20 @@ Result<int> list(const Words& w) {
         if (!job) return job.error();
         question.job = *job;
     }
-    return answer<LineReports>(w, question, list_text);
+    // In pages, put together here: all of it may be more than a frame.
+    CtlClient client(w.coordinator);
+    LineReports all;
+    for (bool more = true; more;) {
+        auto body = client.ask(question, {});
+        if (!body) return body.error();
+        auto page = from_json<LineReports>(*body, "the answer");
+        if (!page) return page.error();
+        more = page->more.value_or(false) && !page->lines.empty();
+        if (more) question.after = LineId{page->lines.back().job, page->lines.back().line};
+        std::ranges::move(page->lines, std::back_inserter(all.lines));
+    }
+    std::cout << (w.as_json ? json::serialize(to_json(all)) + "\n" : list_text(all));
+    return 0;
 }
 
 Result<int> show(const Words& w) {

@@ -27,9 +27,10 @@ void CaptureBase::prepare(const std::string& capture,
     all_asked();
 }
 
-void CaptureBase::freeze(std::optional<std::uint32_t> hold_s) {
+void CaptureBase::freeze(std::optional<std::uint32_t> hold_s,
+                         std::optional<std::uint32_t> still_s) {
     for (const LineHost& h : order_.hosts) {
-        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id, hold_s},
+        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id, hold_s, still_s},
                         [this](const FrozenLine& f) {
                             for (const GuestFrozen& g : f.guests) record_.frozen(g);
                         });
@@ -82,8 +83,8 @@ void CaptureBase::write_manifest() {
     hand_manifest(writers());
 }
 
-// Last in the list, so first asked: the line's own hosts, which see what they have written. Any other
-// that sees the checkpoint directory will do when these are gone.
+// Last in the list, so first asked: the line's own hosts, which see what they have written. Any
+// other that sees the checkpoint directory will do when these are gone.
 std::vector<std::shared_ptr<Channel>> CaptureBase::writers() const {
     std::vector<std::shared_ptr<Channel>> list = hooks_.bridges();
     for (const LineHost& h : order_.hosts) {

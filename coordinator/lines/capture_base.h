@@ -31,7 +31,7 @@ class CaptureBase : public JobBase {
     // One per state, in the order in which they run. What the kind adds is said by its run.
     void prepare(const std::string& capture,
                  std::function<void(const LineHost&, const PreparedLine&)> take = {});
-    void freeze(std::optional<std::uint32_t> hold_s = {});
+    void freeze(std::optional<std::uint32_t> hold_s, std::optional<std::uint32_t> still_s = {});
     void capture();
     void release();
     void await_images();

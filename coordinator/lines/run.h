@@ -46,6 +46,9 @@ class LineRun : public JobTableRun<LineState, LineEvent, CaptureBase> {
     std::set<std::string> copying_hosts_;  // have guests that are captured live
 };
 
+// How long a line's guests may stand still by these.
+std::uint32_t standing_s(const Deadlines& deadlines);
+
 // Silence and release alone, without bridges: nothing is kept of it.
 class Rehearsal : public LineRun {
   public:

@@ -19,6 +19,7 @@ namespace {
 
 constexpr Milliseconds kBeatEvery{1000};
 constexpr std::uint32_t kNobody = 65534;
+constexpr std::size_t kPageBytes = 1U << 20;  // of a list; a frame holds four times that
 
 bool may(const Peer& peer, std::uint32_t owner) {
     return peer.uid == 0 || peer.uid == owner;
@@ -153,11 +154,13 @@ void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
 void Control::list(const Peer&, const json::object& body, Asker asker) {
     auto question = read<ListQuery>(body, asker);
     if (!question) return;
-    parts_.store.run([job = question->job](Catalog& c) { return c.reports(job); },
-                     [asker](const Result<std::vector<LineReport>>& reports) {
-                         if (!reports) return asker->error(reports.error());
-                         asker->reply(LineReports{*reports});
-                     });
+    const LineId after = question->after.value_or(LineId{});
+    parts_.store.run(
+        [job = question->job, after](Catalog& c) { return c.reports(job, after, kPageBytes); },
+        [asker](const Result<Catalog::Page>& page) {
+            if (!page) return asker->error(page.error());
+            asker->reply(LineReports{page->reports, page->more});
+        });
 }
 
 void Control::show(const Peer&, const json::object& body, Asker asker) {
@@ -213,8 +216,9 @@ void Control::with_line(const Peer& peer, LineId id, Asker asker,
             }
             const auto hosts = parts_.hosts.with_store();
             if (hosts.empty()) {
-                return asker->error(fail(what, "", "no bridge that sees the checkpoint directory is connected",
-                                         ErrorKind::refused));
+                return asker->error(
+                    fail(what, "", "no bridge that sees the checkpoint directory is connected",
+                         ErrorKind::refused));
             }
             then(hosts.front()->channel);
         });
@@ -245,7 +249,8 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
                                  ErrorKind::refused));
     }
     with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
-        bridge->request<Done>(DeleteLine{id, parts_.hosts.store()}, Milliseconds(parts_.config.deadlines.commit_ms),
+        bridge->request<Done>(DeleteLine{id, parts_.hosts.store()},
+                              Milliseconds(parts_.config.deadlines.commit_ms),
                               [this, id, asker](const Result<Done>& deleted) {
                                   if (!deleted) return asker->error(deleted.error());
                                   parts_.store.run([id](Catalog& c) { return c.remove_line(id); },
@@ -264,7 +269,8 @@ void Control::start(const Peer& peer, const json::object& body, Asker asker) {
     if (peer.uid != 0) {
         return asker->error(denied("starting guest " + question->guest, "only root may"));
     }
-    // The catalog's answer is as of now: where guests are is noted in the order in which it is heard.
+    // The catalog's answer is as of now: where guests are is noted in the order in which it is
+    // heard.
     auto work = [guest = question->guest](Catalog& c) -> Result<Suspects> {
         auto known = c.knows_places();
         if (!known) return known.error();
@@ -310,15 +316,19 @@ std::optional<Error> Control::start_obstacle(const StartQuery& q,
             case HostCondition::fenced:
                 break;
             case HostCondition::away:
-                return no("host " + name + " is away and may still run it: ask again when it is back or lost");
+                return no("host " + name +
+                          " is away and may still run it: ask again when it is back or lost");
             case HostCondition::lost:
-                return no("host " + name + " is lost and may still run it: bring its bridge back, "
-                          "or turn it off: grlctl fence " + name);
+                return no("host " + name +
+                          " is lost and may still run it: bring its bridge back, "
+                          "or turn it off: grlctl fence " +
+                          name);
         }
     }
     if (!by_catalog.known) {
-        return no("the catalog is new, and no bridge has read yet from the checkpoint directory "
-                  "where guests were: ask again when one has");
+        return no(
+            "the catalog is new, and no bridge has read yet from the checkpoint directory "
+            "where guests were: ask again when one has");
     }
     return std::nullopt;
 }
@@ -339,8 +349,8 @@ void Control::begin_start(const StartQuery& q, Asker asker) {
                                              "host " + q.host + " is away", ErrorKind::refused));
                          }
                          host->channel->request<Done>(
-                             StartGuest{q.guest},
-                             Milliseconds(parts_.config.deadlines.restore_ms), end);
+                             StartGuest{q.guest}, Milliseconds(parts_.config.deadlines.restore_ms),
+                             end);
                      });
 }
 
@@ -467,7 +477,16 @@ void Control::history(const Peer&, const json::object& body, Asker asker) {
     parts_.store.run([count = question->count](Catalog& c) { return c.moves(count); },
                      [asker](const Result<std::vector<MoveReport>>& moves) {
                          if (!moves) return asker->error(moves.error());
-                         asker->reply(MoveReports{*moves});
+                         // The newest that fit into a frame.
+                         MoveReports reply;
+                         std::size_t bytes = 0;
+                         for (auto m = moves->rbegin(); m != moves->rend(); ++m) {
+                             bytes += json::serialize(to_json(*m)).size();
+                             if (bytes > 3 * kPageBytes) break;
+                             reply.moves.push_back(*m);
+                         }
+                         std::ranges::reverse(reply.moves);
+                         asker->reply(reply);
                      });
 }
 

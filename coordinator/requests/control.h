@@ -1,5 +1,6 @@
 // What grlctl asks for: one function a verb. Anyone may look; a job's owner or root may checkpoint,
-// hold, restore, verify and delete; root starts and stops guests and fences hosts. uids are MUNGE's word.
+// hold, restore, verify and delete; root starts and stops guests and fences hosts. uids are MUNGE's
+// word.
 #pragma once
 
 #include <functional>
@@ -56,7 +57,8 @@ class Control {
         bool known = false;           // the catalog knows where guests were
         std::set<std::string> hosts;  // that may run it, as far as the catalog knows
     };
-    std::optional<Error> start_obstacle(const StartQuery& question, const Suspects& by_catalog) const;
+    std::optional<Error> start_obstacle(const StartQuery& question,
+                                        const Suspects& by_catalog) const;
     void begin_start(const StartQuery& question, Asker asker);
     void beat();
 

@@ -49,9 +49,9 @@ void RestoreRun::fence_hosts() {
         await(host);
         // It is off, whatever has become of this restore.
         fence_host(parts_, host, here([this, host](const Result<void>& off) {
-            if (!off) return refuse("host " + host + ": " + off.error().text());
-            answered(host);
-        }));
+                       if (!off) return refuse("host " + host + ": " + off.error().text());
+                       answered(host);
+                   }));
     }
 }
 

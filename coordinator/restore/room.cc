@@ -17,8 +17,8 @@ std::set<std::string> RestoreRun::lost_hosts(HostCondition condition) const {
     std::set<std::string> hosts;
     for (const ManifestGuest& g : manifest_.guests) {
         if (!parts_.hosts.homes_of(g.name).empty()) continue;
-        std::set<std::string> suspects = suspects_.count(g.name) ? suspects_.at(g.name)
-                                                                 : std::set<std::string>();
+        std::set<std::string> suspects =
+            suspects_.count(g.name) ? suspects_.at(g.name) : std::set<std::string>();
         if (places_.count(g.name) == 0) suspects.insert(home(g));
         suspects.merge(parts_.hosts.may_run_on(g.name));
         for (const std::string& host : suspects) {

@@ -162,13 +162,13 @@ void RestoreRun::note_restored(const RestoredGuests& restored) {
 }
 
 void RestoreRun::raise() {
-    parts_.store.run(
-        [job = job_, known = generation_](Catalog& c) { return c.raise_generation(job, known); },
-        here([this](const Result<std::uint32_t>& generation) {
-            if (!generation) return failed(generation.error().text());
-            generation_ = report_.generation = *generation;
-            all_answered();
-        }));
+    parts_.store.run([job = job_, known = generation_, line = manifest_.line](
+                         Catalog& c) { return c.raise_generation(job, known, line); },
+                     here([this](const Result<std::uint32_t>& generation) {
+                         if (!generation) return failed(generation.error().text());
+                         generation_ = report_.generation = *generation;
+                         all_answered();
+                     }));
 }
 
 void RestoreRun::resume() {

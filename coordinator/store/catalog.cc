@@ -1,5 +1,6 @@
 #include "coordinator/store/catalog.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <set>
@@ -25,6 +26,9 @@ CREATE TABLE IF NOT EXISTS lines(job INTEGER NOT NULL, line INTEGER NOT NULL,
                                  manifest TEXT NOT NULL, report TEXT NOT NULL,
                                  PRIMARY KEY(job, line));
 CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bases(job INTEGER NOT NULL, generation INTEGER NOT NULL,
+                                 line INTEGER NOT NULL, line_generation INTEGER NOT NULL,
+                                 PRIMARY KEY(job, generation));
 CREATE TABLE IF NOT EXISTS gone(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS doubts(guest TEXT NOT NULL, host TEXT NOT NULL,
                                   PRIMARY KEY(guest, host));
@@ -139,11 +143,26 @@ Result<std::uint32_t> Catalog::generation(std::uint32_t job) {
     return 0U;
 }
 
-Result<std::uint32_t> Catalog::raise_generation(std::uint32_t job, std::uint32_t known) {
+Result<std::uint32_t> Catalog::raise_generation(std::uint32_t job, std::uint32_t known,
+                                                std::uint32_t line) {
     auto now = generation(job);
     if (!now) return now;
     const std::uint32_t next = std::max(*now, known) + 1;
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun().error();
     if (auto r = know(job, 0, next); !r) return r.error();
+    if (line != 0) {
+        auto of = manifest({job, line});
+        if (!of) return of.error();
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO bases VALUES(?, ?, ?, ?)")
+                     .bind(job)
+                     .bind(next)
+                     .bind(line)
+                     .bind(of->generation)
+                     .done();
+        if (!r) return r.error();
+    }
+    if (auto r = all.commit(); !r) return r.error();
     return next;
 }
 
@@ -227,7 +246,7 @@ Result<LineReport> Catalog::report(LineId id) {
 }
 
 Result<Manifest> Catalog::last_committed(std::uint32_t job) {
-    auto lines = committed(job);
+    auto lines = time_line(job);
     if (!lines) return lines.error();
     if (lines->empty()) {
         return fail("looking up the last line of job " + std::to_string(job), "",
@@ -245,6 +264,48 @@ Result<std::vector<std::uint32_t>> Catalog::committed(std::uint32_t job) {
     return lines;
 }
 
+// From the job's generation back: its lines, then those of the generation of the line that it went
+// back to, up to that line, and so on. Where that is not known (a new catalog) all older ones.
+Result<std::vector<std::uint32_t>> Catalog::time_line(std::uint32_t job) {
+    auto now = generation(job);
+    if (!now) return now.error();
+    struct Base {
+        std::uint32_t line, generation;
+    };
+    std::map<std::uint32_t, Base> bases;
+    {
+        Statement s(*db_, "SELECT generation, line, line_generation FROM bases WHERE job = ?");
+        s.bind(job);
+        while (s.row()) {
+            bases[static_cast<std::uint32_t>(s.number(0))] = {
+                static_cast<std::uint32_t>(s.number(1)), static_cast<std::uint32_t>(s.number(2))};
+        }
+        if (auto r = s.done(); !r) return r.error();
+    }
+    Statement s(*db_,
+                "SELECT line, json_extract(manifest, '$.generation') FROM lines "
+                "WHERE job = ? AND manifest <> '' ORDER BY line DESC");
+    s.bind(job);
+    std::vector<std::uint32_t> lines;
+    std::uint32_t generation = *now, newest = UINT32_MAX;
+    while (s.row()) {
+        const auto line = static_cast<std::uint32_t>(s.number(0));
+        const auto of = static_cast<std::uint32_t>(s.number(1));
+        // The base is below all lines of its generation, so they come first.
+        for (auto base = bases.find(generation); of != generation && base != bases.end();
+             base = bases.find(generation)) {
+            newest = std::min(newest, base->second.line);
+            generation = base->second.generation;
+        }
+        if (line <= newest && (of == generation || bases.count(generation) == 0)) {
+            lines.push_back(line);
+        }
+    }
+    if (auto r = s.done(); !r) return r.error();
+    std::ranges::reverse(lines);
+    return lines;
+}
+
 Result<std::map<std::uint32_t, LastLine>> Catalog::last_lines() {
     Statement s(*db_,
                 "SELECT job, max(line), at_ns, uid FROM lines WHERE manifest <> '' GROUP BY job");
@@ -258,18 +319,33 @@ Result<std::map<std::uint32_t, LastLine>> Catalog::last_lines() {
     return lines;
 }
 
-Result<std::vector<LineReport>> Catalog::reports(std::optional<std::uint32_t> job) {
-    Statement s(*db_, std::string("SELECT report FROM lines ") + (job ? "WHERE job = ? " : "") +
-                          "ORDER BY job, line");
+Result<Catalog::Page> Catalog::reports(std::optional<std::uint32_t> job, LineId after,
+                                       std::size_t bytes) {
+    Statement s(*db_, std::string("SELECT report FROM lines WHERE (job, line) > (?, ?) ") +
+                          (job ? "AND job = ? " : "") + "ORDER BY job, line");
+    s.bind(after.job).bind(after.line);
     if (job) s.bind(*job);
-    std::vector<LineReport> reports;
+    Page page;
+    std::size_t taken = 0;
     while (s.row()) {
-        auto report = read_text<LineReport>(s.text(0), "a line's report");
+        const std::string text = s.text(0);
+        if (!page.reports.empty() && taken + text.size() > bytes) {
+            page.more = true;
+            return page;
+        }
+        taken += text.size();
+        auto report = read_text<LineReport>(text, "a line's report");
         if (!report) return report.error();
-        reports.push_back(std::move(*report));
+        page.reports.push_back(std::move(*report));
     }
     if (auto r = s.done(); !r) return r.error();
-    return reports;
+    return page;
+}
+
+Result<std::vector<LineReport>> Catalog::reports(std::optional<std::uint32_t> job) {
+    auto all = reports(job, {}, SIZE_MAX);
+    if (!all) return all.error();
+    return std::move(all->reports);
 }
 
 Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& manifests,
@@ -314,10 +390,8 @@ Result<void> Catalog::put_store(const std::string& id) {
 }
 
 Result<void> Catalog::put_place(const std::string& guest, const std::string& host) {
-    auto r = Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)")
-                 .bind(guest)
-                 .bind(host)
-                 .done();
+    auto r =
+        Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)").bind(guest).bind(host).done();
     if (!r) return r;
     return Statement(*db_, "DELETE FROM gone WHERE guest = ?").bind(guest).done();
 }

@@ -39,7 +39,9 @@ class Catalog {
     Result<std::uint32_t> generation(std::uint32_t job);
     // One more than the file's and than `known` (what masters or a manifest say); on disk on
     // return.
-    Result<std::uint32_t> raise_generation(std::uint32_t job, std::uint32_t known);
+    // `line` is what it goes back to: what was taken after it is of the time-line that is left.
+    Result<std::uint32_t> raise_generation(std::uint32_t job, std::uint32_t known,
+                                           std::uint32_t line = 0);
 
     Result<void> put_committed(const Manifest& manifest, const LineReport& report);
     Result<void> put_aborted(const LineReport& report);  // the newest kAbortedKept of a job stay
@@ -47,10 +49,19 @@ class Catalog {
 
     Result<Manifest> manifest(LineId id);  // ErrorKind::not_found
     Result<LineReport> report(LineId id);
-    Result<Manifest> last_committed(std::uint32_t job);               // ErrorKind::not_found
+    // Of the job's time-line. ErrorKind::not_found
+    Result<Manifest> last_committed(std::uint32_t job);
+    // The committed lines of its time-line, upward: a job that has gone back goes on from there.
+    Result<std::vector<std::uint32_t>> time_line(std::uint32_t job);
     Result<std::vector<std::uint32_t>> committed(std::uint32_t job);  // upward
     Result<std::map<std::uint32_t, LastLine>> last_lines();           // of every job
     // Committed and aborted ones, by job and line.
+    // As many as fit into `bytes` of JSON, at least one.
+    struct Page {
+        std::vector<LineReport> reports;
+        bool more = false;
+    };
+    Result<Page> reports(std::optional<std::uint32_t> job, LineId after, std::size_t bytes);
     Result<std::vector<LineReport>> reports(std::optional<std::uint32_t> job);
 
     // Makes the committed lines those of `manifests`: adds what is missing, drops what is gone.

@@ -90,11 +90,13 @@ void Sweep::reconcile(const std::shared_ptr<Channel>& bridge, Found found) {
 
 void Sweep::sweep(const std::shared_ptr<Channel>& bridge) {
     ++sweeps_;
-    bridge->request<Done>(SweepLines{active_(), directory_()}, kSweepLimit, [this, bridge](Result<Done> done) {
-        --sweeps_;
-        if (!done && bridge->is_open()) log_warning("sweeping: " + done.error().text());
-        end();
-    });
+    bridge->request<Done>(SweepLines{active_(), directory_()}, kSweepLimit,
+                          [this, bridge](Result<Done> done) {
+                              --sweeps_;
+                              if (!done && bridge->is_open())
+                                  log_warning("sweeping: " + done.error().text());
+                              end();
+                          });
 }
 
 void Sweep::again(const std::shared_ptr<Channel>& bridge) {

@@ -30,7 +30,7 @@ struct Inventory {  // bridge → coordinator: on connecting, and again when it 
     std::uint64_t memory_free_mib = 0;  // of it, not taken
     std::vector<GuestInfo> guests;
     std::uint32_t adapters_free = 0;  // to be passed through, not taken
-    std::string store = {};      // the id of the checkpoint directory that is seen here; empty: none
+    std::string store = {};  // the id of the checkpoint directory that is seen here; empty: none
     std::string image_dir = {};  // where it is to be
 };
 BOOST_DESCRIBE_STRUCT(Inventory, (),

@@ -51,8 +51,11 @@ struct FreezeLine {  // stop the guests of this host; replies FrozenLine
     static constexpr const char* kType = "freeze_line";
     LineId id;
     std::optional<std::uint32_t> hold_s;  // how long a hold may last
+    // How long a line may keep them still by the coordinator's deadlines; a bridge that hears
+    // nothing for so long and some more lets them go.
+    std::optional<std::uint32_t> still_s = {};
 };
-BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id, hold_s))
+BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id, hold_s, still_s))
 
 struct GuestFrozen {
     std::string guest;

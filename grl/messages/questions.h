@@ -64,11 +64,12 @@ struct HistoryQuery {  // replies MoveReports, the latest last
 };
 BOOST_DESCRIBE_STRUCT(HistoryQuery, (), (count))
 
-struct ListQuery {  // replies LineReports
+struct ListQuery {  // replies LineReports: a page of them
     static constexpr const char* kType = "list";
     std::optional<std::uint32_t> job;
+    std::optional<LineId> after = {};  // the last of the page before
 };
-BOOST_DESCRIBE_STRUCT(ListQuery, (), (job))
+BOOST_DESCRIBE_STRUCT(ListQuery, (), (job, after))
 
 struct ShowQuery {  // replies ShownLine
     static constexpr const char* kType = "show";

@@ -3,6 +3,7 @@
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,8 +94,9 @@ BOOST_DESCRIBE_STRUCT(HeldJob, (), (report, limit_s, slurmd_timeout_s))
 struct LineReports {
     static constexpr const char* kType = "line_reports";
     std::vector<LineReport> lines;
+    std::optional<bool> more = {};  // ask again, after the last of these
 };
-BOOST_DESCRIBE_STRUCT(LineReports, (), (lines))
+BOOST_DESCRIBE_STRUCT(LineReports, (), (lines, more))
 
 struct ShownLine {
     static constexpr const char* kType = "shown_line";

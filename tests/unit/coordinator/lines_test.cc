@@ -205,6 +205,19 @@ TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
     expect_next_is_good();
 }
 
+TEST_F(CoordinatorHolds, AJobThatIsCancelledIsLetGo) {
+    w.ready();
+    ask();
+    ASSERT_TRUE(*held);
+    w.slurm->jobs[kJob].running = false;
+    w.slurm->jobs[kJob].state = "CANCELLED";
+    EXPECT_TRUE(w.until([&] { return !w.coordinator->lines().of(kJob); }));
+    expect_released(true);
+    for (const char* h : {"h1", "h2", "h3"}) {
+        EXPECT_EQ(w.count(std::string(h) + " abort_line"), 1) << "its guests run";
+    }
+}
+
 TEST_F(CoordinatorHolds, OneThatIsOnItsWayIsCalledOff) {
     w.ready();
     w.coordinator->holds().hold({kJob, 0, false}, {{}, [this](auto r) { held = std::move(r); }});
@@ -854,6 +867,18 @@ TEST_F(CoordinatorLines, ARestartInMidLineOpensTheGates) {
     auto line = w.line();
     ASSERT_TRUE(line) << line.error().text();
     EXPECT_EQ(line->line, 2U);
+}
+
+TEST_F(CoordinatorLines, LinesOfTheTimeLineAreKeptAndOfTheOneThatWasLeftRetired) {
+    w.ready();
+    for (int i = 1; i <= 2; ++i) ASSERT_TRUE(w.line());
+    w.config.coordinator.keep_lines = 2;
+    ASSERT_TRUE(w.restore(1));
+    ASSERT_TRUE(w.line());  // line 3: 1 and 3 are the time-line's
+    EXPECT_TRUE(w.until([&] { return w.directory.count({kJob, 2}) == 0; }));
+    w.settle();
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_EQ(w.directory.count({kJob, 3}), 1U);
 }
 
 // ---- a host without its mount ----

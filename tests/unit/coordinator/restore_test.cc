@@ -156,6 +156,37 @@ TEST_F(CoordinatorRestore, APlainRollback) {
     EXPECT_EQ(w.master("g1").releases.back().attempt, 3U);  // attempts go back with the guests
 }
 
+TEST_F(CoordinatorRestore, TheNextOneGoesNotToTheTimeLineThatWasLeft) {
+    w.config.coordinator.keep_lines = 9;
+    w.stop();
+    w.start();
+    w.ready();
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.restore(1));
+    auto again = w.restore();
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->line, 1U);
+    ASSERT_TRUE(w.line());
+    again = w.restore();
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->line, 4U);
+    again = w.restore(3);  // by its number it still can be had
+    ASSERT_TRUE(again) << again.error().text();
+    again = w.restore();
+    EXPECT_EQ(again->line, 3U);
+}
+
+TEST_F(CoordinatorRestore, AHostThatWasNotHeardYetIsGivenMoreTimeThanOneThatWentAway) {
+    w.config.deadlines.bridge_lost_ms = 1000;
+    w.stop();
+    w.start();
+    w.bridge("h1").connect();
+    w.settle();
+    lose("h1");
+    EXPECT_EQ(w.coordinator->hosts().condition("h1"), HostCondition::lost);
+    EXPECT_EQ(w.coordinator->hosts().condition("h2"), HostCondition::away);
+}
+
 TEST_F(CoordinatorRestore, TheSpareTakesTheGuestOfADeadHost) {
     with_fence("echo $1 >> $0.ran");
     w.ready();
@@ -444,6 +475,7 @@ TEST_F(CoordinatorRestore, ALostCatalogDoesNotLoseWhomToFence) {
         // Nobody has read the directory yet, so nobody knows.
         EXPECT_EQ(w.ask(0, "start", {{"guest", "g2"}, {"host", "h1"}}).error().kind,
                   ErrorKind::not_found);
+        w.log.clear();
         for (const char* h : {"h1", "h2", "h3"}) w.bridge(h).connect();
         ASSERT_TRUE(w.until([&] { return w.count("h1 sweep_lines") > 0; }));
         auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h1"}});

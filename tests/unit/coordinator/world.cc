@@ -156,7 +156,8 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
     } else if (type == ListLines::kType) {
         LineList reply;
         for (const auto& [id, m] : directory()) reply.manifests.push_back(m);
-        for (const auto& [host, guests] : mounted ? w.host_records : Records{}) reply.hosts.push_back({host, guests});
+        for (const auto& [host, guests] : mounted ? w.host_records : Records{})
+            reply.hosts.push_back({host, guests});
         return asker.reply(reply);
     } else if (type == DestroyGuests::kType) {
         for (const auto& g : as(static_cast<DestroyGuests*>(nullptr)).guests) {
@@ -237,6 +238,7 @@ void FakeMaster::connect() {
                     if (!refuses.empty()) {
                         return asker->error(fail("draining", name, refuses));
                     }
+                    failsafe_ms = drain.failsafe_ms;
                     state.attempt = drain.attempt;
                     state.line = drain.line;
                     state.closed = false;

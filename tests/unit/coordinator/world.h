@@ -123,6 +123,7 @@ struct FakeMaster {
     std::uint64_t issued = 100;
     std::uint32_t proof_ranks = 6;
     std::vector<Release> releases;
+    std::uint32_t failsafe_ms = 0;  // of the last drain
     std::uint32_t origin_host = 0;  // last number of the address it proves itself from; 0: its own
     std::uint32_t uid = 0;
 };
@@ -170,7 +171,7 @@ struct World {
     std::map<std::string, std::unique_ptr<FakeBridge>> bridges;
     std::map<std::string, std::unique_ptr<FakeMaster>> masters;
     std::map<std::pair<std::uint32_t, std::uint32_t>, json::object> directory;  // manifests
-    std::map<std::string, std::vector<std::string>> host_records;  // beside the images
+    std::map<std::string, std::vector<std::string>> host_records;               // beside the images
     std::vector<std::string> log;
     std::map<std::uint32_t, std::map<std::string, StepState>> saved;  // line → node → its master's
 };
