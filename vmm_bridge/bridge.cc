@@ -31,9 +31,9 @@ Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver
       events_(std::move(events)),
       keep_stream_(std::move(keep_stream)),
       store_(config_.bridge.image_dir, config_.cluster),
-      inventory_timer_(io),
       record_timer_(io),
       marker_timer_(io),
+      inventory_timer_(io),
       link_timer_(io) {}
 
 void Bridge::open(Callback<Done> done) {
