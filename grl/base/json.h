@@ -232,15 +232,13 @@ json::value to_json(const T& value) {
     return Json<T>::write(&value);
 }
 
-// Of a described struct.
+// Of a described struct; what is an object already is passed on.
+inline json::object to_object(const json::object& value) {
+    return value;
+}
 template <class T>
 json::object to_object(const T& value) {
     return write_struct(&value, JsonFields<T>::kAll);
-}
-
-// As it is: what a message is made of already.
-inline json::object to_object(const json::object& value) {
-    return value;
 }
 
 // What was wrong, or nothing.
