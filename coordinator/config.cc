@@ -7,12 +7,17 @@
 namespace grl::coordinator {
 
 std::string deadlines_fault(const Deadlines& d) {
+    // The VMMs' own last limits lie above it, so that none of them overrules what stands here.
+    constexpr std::uint32_t kDay = 24 * 3'600'000;
     std::string fault;
     boost::mp11::mp_for_each<
         boost::describe::describe_members<Deadlines, boost::describe::mod_public>>(
         [&](auto member) {
             if (d.*member.pointer == 0)
                 fault = std::string("key deadlines.") + member.name + ": at least 1 ms is wanted";
+            if (d.*member.pointer > kDay)
+                fault = std::string("key deadlines.") + member.name +
+                        ": at most a day (86400000) is wanted";
         });
     if (!fault.empty()) return fault;
     // A gate that opens by itself before the cut is one too early.

@@ -16,6 +16,7 @@ namespace {
 
 constexpr Milliseconds kStopLimit{3000};
 constexpr Milliseconds kStopPoll{20};
+constexpr Milliseconds kNoteAgain{1000};
 
 // Root's where there is no such user.
 std::uint32_t uid_of(const std::string& user) {
@@ -35,7 +36,9 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       slurm_(std::move(slurm)),
       store_(io, std::move(catalog)),
       hosts_(io, config_.deadlines),
-      sweep_(io, store_, config_.cluster, [this] { return lines_.active(); }),
+      sweep_(
+          io, store_, config_.cluster, [this] { return lines_.active(); },
+          [this] { return hosts_.store(); }),
       parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_},
       lines_(parts_),
       holds_(parts_, lines_),
@@ -45,9 +48,11 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       masters_(parts_, lines_, restores_),
       control_(parts_, lines_, holds_, restores_, moves_),
       bridge_uid_(uid_of(config_.coordinator.bridge_user)),
+      noting_(io),
       stopping_(io) {
-    moves_.placed = [this](const std::string& guest) { places_.erase(guest); };
     watch_hosts();
+    load_fenced();
+    load_store();
 }
 
 Coordinator::~Coordinator() {
@@ -102,12 +107,14 @@ void Coordinator::serve_check(const std::shared_ptr<Channel>& channel, const Pee
 void Coordinator::watch_hosts() {
     Hosts::Handlers handlers;
     handlers.connected = [this](const Host& host) {
+        noted_.erase(host.name);  // it may have been fenced meanwhile
         note_places(host);
-        sweep_.bridge_connected(host.channel);
+        see_store(host);
         moves_.settle();
     };
     handlers.changed = [this](const Host& host) {
         note_places(host);
+        see_store(host);
         moves_.settle();
     };
     handlers.away = [this](const Host& host, const Error& why) {
@@ -136,17 +143,83 @@ void Coordinator::watch_hosts() {
     hosts_.set_handlers(std::move(handlers));
 }
 
-// On disk, as a host may be lost while the coordinator is away, too.
+// On disk, as a host may be lost while the coordinator is away, too. Only a guest that has come is
+// given a new place: one that is about to be given away still stands at its source, which is not
+// its place any more.
 void Coordinator::note_places(const Host& host) {
+    Noted now;
     for (const GuestInfo& g : host.inventory.guests) {
-        if (g.state != GuestState::running && g.state != GuestState::paused &&
-            g.state != GuestState::starting) {
-            continue;
-        }
-        if (std::exchange(places_[g.name], host.name) == host.name) continue;
-        store_.note(
-            [guest = g.name, name = host.name](Catalog& c) { return c.put_place(guest, name); });
+        if (!holds_state(g.state)) continue;
+        now.has.insert(g.name);
+        if (is_here(g.state)) now.runs.insert(g.name);
     }
+    for (const auto& [guest, where] : hosts_.starting()) {
+        if (where == host.name) now.has.insert(guest);
+    }
+    std::set<std::string> came = now.runs;
+    if (const auto before = noted_.find(host.name); before != noted_.end()) {
+        if (before->second == now) return;
+        for (const std::string& guest : before->second.runs) came.erase(guest);
+    }
+    noted_[host.name] = now;
+    store_.run(
+        [name = host.name, has = now.has, came](Catalog& c) { return c.heard(name, has, came); },
+        [this, name = host.name](const Result<void>& heard) {
+            if (heard) return;
+            log_error("noting where guests are: " + heard.error().text());
+            noted_.erase(name);
+            note_again();
+        });
+}
+
+// What could not be written once is written later: a place that is not known is not fenced.
+void Coordinator::note_again() {
+    noting_.expires_after(kNoteAgain);
+    noting_.async_wait([this](const boost::system::error_code& ec) {
+        if (ec) return;
+        for (const Host* host : hosts_.connected()) {
+            if (noted_.count(host->name) == 0) note_places(*host);
+        }
+    });
+}
+
+void Coordinator::load_fenced() {
+    store_.run([](Catalog& c) { return c.fenced(); },
+               [this](const Result<std::vector<std::string>>& hosts) {
+                   if (!hosts) return log_error(hosts.error().text());
+                   for (const std::string& host : *hosts) hosts_.mark_fenced(host);
+               });
+}
+
+void Coordinator::load_store() {
+    store_.run([](Catalog& c) { return c.store(); },
+               [this](const Result<std::string>& id) {
+                   if (!id) return log_error(id.error().text());
+                   store_loaded_ = true;
+                   hosts_.set_store(*id);
+                   for (const Host* host : hosts_.connected()) see_store(*host);
+               });
+}
+
+// A catalog that knows no directory takes the first that is shown to it: only --init-store makes
+// markers.
+void Coordinator::see_store(const Host& host) {
+    if (!store_loaded_) return;
+    const std::string& seen = host.inventory.store;
+    if (hosts_.store().empty() && !seen.empty()) {
+        hosts_.set_store(seen);
+        log_info("the checkpoint directory is " + seen + ", as " + host.name + " sees it");
+        store_.note([seen](Catalog& c) { return c.put_store(seen); });
+    }
+    const std::string fault = hosts_.store_fault(host);
+    if (std::exchange(store_faults_[host.name], fault) != fault && !fault.empty()) {
+        log_warning(fault);
+    }
+    auto& swept = swept_[host.name];
+    if (!fault.empty()) return swept.reset();
+    if (swept.lock() == host.channel) return;
+    swept = host.channel;
+    sweep_.bridge_connected(host.channel);
 }
 
 void Coordinator::stop(std::function<void()> done) {

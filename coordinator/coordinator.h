@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "coordinator/hold/holds.h"
@@ -45,6 +46,10 @@ class Coordinator {
   private:
     void watch_hosts();
     void note_places(const Host& host);
+    void note_again();
+    void load_fenced();
+    void load_store();
+    void see_store(const Host& host);
     void serve_check(const std::shared_ptr<Channel>& channel, const Peer& peer);
     void wait_for_lines(std::function<void()> done);
 
@@ -64,7 +69,17 @@ class Coordinator {
     Masters masters_;
     Control control_;
     std::uint32_t bridge_uid_;
-    std::map<std::string, std::string> places_;  // as the catalog has them since our start
+    // What stands in the catalog of a host's word, by host.
+    struct Noted {
+        std::set<std::string> has;   // something of these is there
+        std::set<std::string> runs;  // these live there
+        bool operator==(const Noted&) const = default;
+    };
+    std::map<std::string, Noted> noted_;
+    bool store_loaded_ = false;
+    std::map<std::string, std::weak_ptr<Channel>> swept_;  // by host: sees the directory
+    std::map<std::string, std::string> store_faults_;      // by host: said
+    asio::steady_timer noting_;
     asio::steady_timer stopping_;
     Steady::time_point stop_by_;
 };

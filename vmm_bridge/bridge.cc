@@ -6,6 +6,7 @@
 #include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/opening.h"
+#include "vmm_bridge/base/worker.h"
 #include "vmm_bridge/drivers.h"
 #include "vmm_bridge/host/definitions.h"
 
@@ -16,6 +17,9 @@ namespace {
 // A line stops its guests for less than this, so that its hot path carries no inventories.
 constexpr std::chrono::milliseconds kInventoryDelay{100};
 constexpr std::chrono::milliseconds kLinkLimit{2'000};
+constexpr std::chrono::seconds kRecordAgain{5};
+constexpr std::chrono::seconds kMarkerEvery{5};
+constexpr std::chrono::seconds kMarkerLimit{1};  // storage may hang; guests must be served
 
 }  // namespace
 
@@ -27,6 +31,8 @@ Bridge::Bridge(asio::io_context& io, BridgeConfig config, std::unique_ptr<Driver
       events_(std::move(events)),
       keep_stream_(std::move(keep_stream)),
       store_(config_.bridge.image_dir, config_.cluster),
+      record_timer_(io),
+      marker_timer_(io),
       inventory_timer_(io),
       link_timer_(io) {}
 
@@ -38,7 +44,43 @@ void Bridge::open(Callback<Done> done) {
                        events_.died({guest, reason});
                        send_inventory();
                    }},
-                  std::move(done));
+                  [this, done = std::move(done)](Result<Done> opened) {
+                      if (!opened) return done(std::move(opened));
+                      auto once = std::make_shared<Callback<Done>>(done);
+                      auto go_on = [this, once] {
+                          if (!*once) return;
+                          marker_timer_.cancel();
+                          std::exchange(*once, nullptr)(Done{});
+                      };
+                      marker_timer_.expires_after(kMarkerLimit);
+                      marker_timer_.async_wait([go_on](boost::system::error_code ec) {
+                          if (!ec) go_on();
+                      });
+                      read_marker(go_on);
+                  });
+}
+
+// ---- the checkpoint directory ----
+
+// On a thread: a dead file system must not hold the guests' bridge up.
+void Bridge::read_marker(std::function<void()> then) {
+    run_blocking<std::string>(
+        io_, [store = store_] { return store.marker(); },
+        [this, life = std::weak_ptr(life_), then = std::move(then)](const Result<std::string>& id) {
+            if (life.expired()) return;
+            const std::string seen = id ? *id : std::string();
+            if (!id) log_warning(id.error().text());
+            if (std::exchange(marker_, seen) != seen && linked_) send_inventory();
+            then();
+        });
+}
+
+void Bridge::watch_marker() {
+    if (!linked_) return;
+    marker_timer_.expires_after(kMarkerEvery);
+    marker_timer_.async_wait([this](boost::system::error_code ec) {
+        if (!ec) read_marker([this] { watch_marker(); });
+    });
 }
 
 // ---- the inventory ----
@@ -54,7 +96,9 @@ Inventory Bridge::inventory() const {
                         config_.bridge.memory_mib,
                         memory_free_mib(),
                         {},
-                        static_cast<std::uint32_t>(driver_->adapters_free())};
+                        static_cast<std::uint32_t>(driver_->adapters_free()),
+                        marker_,
+                        config_.bridge.image_dir};
     const std::vector<GuestView> views = driver_->list();
     for (const auto& d : definitions_) {
         if (view_of(views, d.name)) continue;
@@ -93,10 +137,51 @@ void Bridge::inventory_changed() {
 
 void Bridge::send_inventory(bool always) {
     const Inventory now = inventory();
+    note_host(now);
     std::string text = json::serialize(to_json(now));
     if (text == last_inventory_ && !always) return;
     last_inventory_ = std::move(text);
     events_.inventory(now);
+}
+
+// Before a guest runs it starts, arrives or is loaded, which takes longer than this; and the
+// coordinator's catalog knows of it, too. So nothing waits for the storage here.
+void Bridge::note_host(const Inventory& now) {
+    HostRecord record{config_.bridge.host, {}};
+    for (const GuestInfo& g : now.guests) {
+        if (g.state != GuestState::absent && g.state != GuestState::lost) {
+            record.guests.push_back(g.name);
+        }
+    }
+    std::sort(record.guests.begin(), record.guests.end());
+    if (record.guests != record_.guests) record_due_ = true;
+    record_ = std::move(record);
+    write_record();
+}
+
+// One at a time: the last word is the one that stays.
+void Bridge::write_record() {
+    if (!record_due_ || record_busy_ || marker_.empty()) return;
+    record_due_ = false;
+    record_busy_ = true;
+    run_blocking<Done>(
+        io_,
+        [store = store_, record = record_]() -> Result<Done> {
+            Result<void> noted = store.note_host(record);
+            if (!noted) return noted.error();
+            return Done{};
+        },
+        [this, life = std::weak_ptr(life_)](const Result<Done>& noted) {
+            if (life.expired()) return;
+            record_busy_ = false;
+            if (noted) return write_record();
+            record_due_ = true;
+            log_warning("noting which guests are here: " + noted.error().text());
+            record_timer_.expires_after(kRecordAgain);
+            record_timer_.async_wait([this](boost::system::error_code ec) {
+                if (!ec) write_record();
+            });
+        });
 }
 
 // ---- the coordinator comes and goes ----
@@ -107,10 +192,14 @@ void Bridge::link_up() {
     abort_all("the connection to the coordinator broke", [](Result<Done>) {});
     drop_moves("the connection to the coordinator broke");
     reload_definitions();
+    linked_ = true;
     send_inventory(true);
+    read_marker([this] { watch_marker(); });
 }
 
 void Bridge::link_down() {
+    linked_ = false;
+    marker_timer_.cancel();
     link_timer_.expires_after(kLinkLimit);
     link_timer_.async_wait([this](boost::system::error_code ec) {
         if (ec) return;

@@ -94,6 +94,10 @@ class Bridge {
 
     Inventory inventory() const;
     void inventory_changed();
+    void note_host(const Inventory& now);
+    void write_record();
+    void read_marker(std::function<void()> then);
+    void watch_marker();
     // Whoever is told that guests stand still or go on finds them so in the inventory.
     template <class T>
     Callback<T> after_inventory(Callback<T> done) {
@@ -134,6 +138,15 @@ class Bridge {
     std::map<std::string, OpenedStream> streams_;  // by token, whose order is not here yet
     std::map<std::string, std::uint64_t> last_stored_bytes_;  // by guest, to guess the next
     std::string last_inventory_;
+    HostRecord record_;       // as it is to stand beside the images
+    bool record_due_ = true;  // it does not yet
+    bool record_busy_ = false;
+    asio::steady_timer record_timer_;
+    bool linked_ = false;  // the coordinator is there
+    std::string marker_;   // the checkpoint directory's id, as last seen
+    asio::steady_timer marker_timer_;
+    // What threads tell may come later than we live.
+    std::shared_ptr<char> life_ = std::make_shared<char>();
     asio::steady_timer inventory_timer_;
     bool inventory_pending_ = false;
     asio::steady_timer link_timer_;

@@ -57,7 +57,8 @@ void Bridge::prepare_line(const PrepareLine& ask, Callback<PreparedLine> done) {
         }
     }
     retire_parts(ask.id.job);
-    auto part = std::make_shared<LinePart>(io_, *driver_, store_, ask.id,
+    auto part = std::make_shared<LinePart>(io_, *driver_, store_.expecting(ask.store.value_or("")),
+                                           ask.id,
                                            LinePart::Events{events_.progress,
                                                             [this](const GuestDurable& durable) {
                                                                 last_stored_bytes_[durable.guest] =
@@ -123,7 +124,10 @@ void Bridge::copy_line(const CopyLine& ask, Callback<Done> done) {
 }
 
 void Bridge::freeze_line(const FreezeLine& ask, Callback<FrozenLine> done) {
-    if (!ask.hold_s) return part_of(ask.id)->freeze(std::chrono::seconds(0), std::move(done));
+    if (!ask.hold_s) {
+        return part_of(ask.id)->freeze(std::chrono::seconds(ask.still_s.value_or(0)),
+                                       std::move(done));
+    }
     part_of(ask.id)->freeze(std::chrono::seconds(*ask.hold_s), after_inventory(std::move(done)));
 }
 
@@ -154,7 +158,8 @@ void Bridge::commit_line(const CommitLine& ask, Callback<Done> done) {
     auto manifest = std::make_shared<Manifest>(std::move(*read));
     run_blocking<Done>(
         io_,
-        [store = store_, id = ask.id, manifest]() -> Result<Done> {
+        [store = store_.expecting(ask.store.value_or("")), id = ask.id,
+         manifest]() -> Result<Done> {
             Result<Manifest> there = store.read(id);
             if (there) {
                 if (to_json(*there) == to_json(*manifest)) return Done{};

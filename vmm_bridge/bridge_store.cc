@@ -18,7 +18,10 @@ Result<Done> done_or(const Result<void>& outcome) {
 
 void Bridge::list_lines(const ListLines& ask, Callback<LineList> done) {
     run_blocking<LineList>(
-        io_, [store = store_, after = ask.after_job] { return store.list(after); },
+        io_,
+        [store = store_.expecting(ask.store.value_or("")), after = ask.after_job] {
+            return store.list(after);
+        },
         std::move(done));
 }
 
@@ -33,7 +36,11 @@ void Bridge::delete_line(const DeleteLine& ask, Callback<Done> done) {
             fail("deleting a line", store_.path_of(ask.id), "it is under way", ErrorKind::refused));
     }
     run_blocking<Done>(
-        io_, [store = store_, id = ask.id] { return done_or(store.remove(id)); }, std::move(done));
+        io_,
+        [store = store_.expecting(ask.store.value_or("")), id = ask.id] {
+            return done_or(store.remove(id));
+        },
+        std::move(done));
 }
 
 void Bridge::sweep_lines(const SweepLines& ask, Callback<Done> done) {
@@ -42,7 +49,11 @@ void Bridge::sweep_lines(const SweepLines& ask, Callback<Done> done) {
         if (part->active()) keep.push_back(part->id());
     }
     run_blocking<Done>(
-        io_, [store = store_, keep] { return done_or(store.sweep(keep)); }, std::move(done));
+        io_,
+        [store = store_.expecting(ask.store.value_or("")), keep] {
+            return done_or(store.sweep(keep));
+        },
+        std::move(done));
 }
 
 }  // namespace grl::bridge

@@ -7,6 +7,7 @@
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <iostream>
+#include <optional>
 
 #include "grl/base/log.h"
 #include "grl/messages/manifest.h"
@@ -15,6 +16,7 @@
 #include "vmm_bridge/drivers.h"
 #include "vmm_bridge/halves/child.h"
 #include "vmm_bridge/halves/network.h"
+#include "vmm_bridge/image/line_store.h"
 #include "vmm_bridge/privileged_half.h"
 
 namespace po = boost::program_options;
@@ -28,6 +30,7 @@ constexpr int kUsage = 2;
 struct Options {
     std::string config;
     bool debug = false;
+    std::optional<std::string> store;  // make the checkpoint directory ready, with this id if any
     int status = -1;  // of a run that is over already (--help, bad words)
 };
 
@@ -37,8 +40,10 @@ Options read_options(int argc, char** argv) {
         "grl-bridge --config FILE\n\nRuns in the foreground and logs to "
         "standard error. Options");
     known.add_options()("config", po::value(&options.config), "configuration file")(
-        "debug", po::bool_switch(&options.debug), "log more")("help", "print this")(
-        "version", "print the release");
+        "debug", po::bool_switch(&options.debug), "log more")(
+        "init-store", po::value<std::string>()->implicit_value("")->value_name("[ID]"),
+        "mark the checkpoint directory as the cluster's and end; once, on any one host")(
+        "help", "print this")("version", "print the release");
     po::variables_map words;
     try {
         po::store(po::parse_command_line(argc, argv, known), words);
@@ -54,7 +59,10 @@ Options read_options(int argc, char** argv) {
     } else if (words.count("version")) {
         std::cout << "grl-bridge " << GRL_VERSION << "\n";
         options.status = 0;
-    } else if (options.config.empty()) {
+    } else if (words.count("init-store")) {
+        options.store = words["init-store"].as<std::string>();
+    }
+    if (options.status < 0 && options.config.empty()) {
         std::cerr << "grl-bridge: --config is wanted\n" << known;
         options.status = kUsage;
     }
@@ -131,6 +139,16 @@ int main(int argc, char** argv) {
     if (!config) {
         grl::log_error(config.error().text());
         return kUsage;
+    }
+    if (options.store) {
+        const grl::bridge::LineStore store(config->bridge.image_dir, config->cluster);
+        Result<std::string> id = store.make_marker(*options.store);
+        if (!id) {
+            grl::log_error(id.error().text());
+            return 1;
+        }
+        std::cout << config->bridge.image_dir << " is checkpoint directory " << *id << "\n";
+        return 0;
     }
     // Threads may still stand in a call to a dead file system: they are left, not waited for.
     _exit(run(*config));

@@ -13,11 +13,6 @@ namespace grl::coordinator {
 
 namespace {
 
-bool is_here(GuestState state) {
-    return state == GuestState::running || state == GuestState::paused ||
-           state == GuestState::starting;
-}
-
 template <class Message>
 void deliver(const Host& host, const json::object& body,
              const std::function<void(const Host&, const Message&)>& handler) {
@@ -27,6 +22,11 @@ void deliver(const Host& host, const json::object& body,
 }
 
 }  // namespace
+
+bool is_here(GuestState state) {
+    return state == GuestState::running || state == GuestState::paused ||
+           state == GuestState::starting;
+}
 
 bool holds_state(GuestState state) {
     return state != GuestState::absent && state != GuestState::lost;
@@ -186,6 +186,23 @@ std::vector<const Host*> Hosts::connected() const {
     return list;
 }
 
+std::vector<const Host*> Hosts::with_store() const {
+    auto list = connected();
+    std::erase_if(list, [this](const Host* host) { return !sees_store(*host); });
+    return list;
+}
+
+std::string Hosts::store_fault(const Host& host) const {
+    if (sees_store(host)) return {};
+    const bool none = host.inventory.store.empty();
+    const std::string place =
+        host.name + ": " + host.inventory.image_dir + " is not the cluster's checkpoint directory ";
+    if (!none && store_.empty()) return host.name + ": the catalog has not been read yet";
+    if (!none) return place + "(it has another's marker): mount the right one";
+    return place + "(no marker): mount it" +
+           (store_.empty() ? ", or on first use: grl-bridge --init-store" : "");
+}
+
 std::vector<const Host*> Hosts::hosts_of(const std::string& guest) const {
     std::vector<const Host*> list;
     for (const Host* host : connected()) {
@@ -236,6 +253,15 @@ Result<const Host*> Hosts::home_of(const std::string& guest) const {
     return here[0];
 }
 
+std::set<std::string> Hosts::may_run_on(const std::string& guest) const {
+    std::set<std::string> list;
+    for (const auto& [name, host] : hosts_) {
+        if (host.connected() || host.fenced) continue;
+        if (is_here(state_on(host, guest))) list.insert(name);
+    }
+    return list;
+}
+
 const GuestInfo* Hosts::definition_of(const std::string& guest) const {
     for (const Host* host : connected()) {
         for (const GuestInfo& g : host->inventory.guests) {
@@ -257,7 +283,8 @@ bool Hosts::is_guest_address(const std::string& address) const {
 HostCondition Hosts::condition(const std::string& name) const {
     const Host* host = find(name);
     if (!host) {
-        const bool late = Steady::now() - began_ >= Milliseconds(deadlines_.bridge_lost_ms);
+        // Its bridge may try again only now and then, and it was not us whom it lost.
+        const bool late = Steady::now() - began_ >= 4 * Milliseconds(deadlines_.bridge_lost_ms);
         return late ? HostCondition::lost : HostCondition::away;
     }
     if (host->connected()) return HostCondition::connected;
@@ -265,13 +292,14 @@ HostCondition Hosts::condition(const std::string& name) const {
     return host->lost ? HostCondition::lost : HostCondition::away;
 }
 
-void Hosts::mark_fenced(const std::string& name) {
+bool Hosts::mark_fenced(const std::string& name) {
     Host& host = hosts_[name];
-    if (host.channel) return;
+    if (host.channel) return false;
     host.name = name;
     host.lost = true;
     host.fenced = true;
     for (GuestInfo& g : host.inventory.guests) g.state = GuestState::absent;
+    return true;
 }
 
 }  // namespace grl::coordinator

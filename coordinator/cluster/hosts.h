@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,14 +69,34 @@ class Hosts {
     std::vector<const Host*> homes_of(const std::string& guest) const;
     // The one host on which it runs, or why there is none ("guest g2 is on no connected host").
     Result<const Host*> home_of(const std::string& guest) const;
+    // Hosts that are away or lost, not fenced, and had it running when they last spoke.
+    std::set<std::string> may_run_on(const std::string& guest) const;
     // The guest as any connected host defines it; null: it is no known guest.
     const GuestInfo* definition_of(const std::string& guest) const;
     // Whether a guest has this address.
     bool is_guest_address(const std::string& address) const;
 
-    // A host that was never seen counts as away since this began.
+    // The checkpoint directory's id; empty: not known yet.
+    void set_store(const std::string& id) { store_ = id; }
+    const std::string& store() const { return store_; }
+    bool sees_store(const Host& host) const {
+        return !store_.empty() && host.inventory.store == store_;
+    }
+    // Connected hosts that see it: only they read, write and delete lines.
+    std::vector<const Host*> with_store() const;
+    // Why a host does not, in one line for operators; empty: it does.
+    std::string store_fault(const Host& host) const;
+
+    // A host that was never seen counts as away since this began, and as lost after four times
+    // bridge_lost_ms.
     HostCondition condition(const std::string& host) const;
-    void mark_fenced(const std::string& host);
+    // False: it is connected, so it is not off.
+    bool mark_fenced(const std::string& host);
+
+    // Guests that are being started, each on a host that may not have said so yet.
+    void begin_start(const std::string& guest, const std::string& host) { starting_[guest] = host; }
+    void end_start(const std::string& guest) { starting_.erase(guest); }
+    const std::map<std::string, std::string>& starting() const { return starting_; }
 
   private:
     void take(const std::string& host, const std::string& type, const json::object& body);
@@ -88,11 +109,15 @@ class Hosts {
     const Deadlines& deadlines_;
     Handlers handlers_;
     std::map<std::string, Host> hosts_;
+    std::map<std::string, std::string> starting_;
+    std::string store_;
     asio::steady_timer watch_;
     Steady::time_point began_ = Steady::now();
 };
 
 // Something of the guest is there.
 bool holds_state(GuestState state);
+// It lives there: runs, starts or was stopped.
+bool is_here(GuestState state);
 
 }  // namespace grl::coordinator

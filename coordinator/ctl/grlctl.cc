@@ -1,11 +1,13 @@
 // grlctl: what operators and users say to the coordinator. docs/operator.md is its manual.
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <thread>
 
@@ -38,6 +40,7 @@ struct Words {  // what was said on the command line
     std::uint32_t every_ms = 1000;
     std::uint32_t limit_s = 0;
     bool checkpoint = false;
+    bool off = false;
 };
 
 Error misuse(const std::string& why) {
@@ -172,7 +175,20 @@ Result<int> list(const Words& w) {
         if (!job) return job.error();
         question.job = *job;
     }
-    return answer<LineReports>(w, question, list_text);
+    // In pages, put together here: all of it may be more than a frame.
+    CtlClient client(w.coordinator);
+    LineReports all;
+    for (bool more = true; more;) {
+        auto body = client.ask(question, {});
+        if (!body) return body.error();
+        auto page = from_json<LineReports>(*body, "the answer");
+        if (!page) return page.error();
+        more = page->more.value_or(false) && !page->lines.empty();
+        if (more) question.after = LineId{page->lines.back().job, page->lines.back().line};
+        std::ranges::move(page->lines, std::back_inserter(all.lines));
+    }
+    std::cout << (w.as_json ? json::serialize(to_json(all)) + "\n" : list_text(all));
+    return 0;
 }
 
 Result<int> show(const Words& w) {
@@ -211,6 +227,12 @@ Result<int> start_guest(const Words& w) {
 Result<int> stop_guest(const Words& w) {
     return answer<Done>(w, StopQuery{w.given[0], w.given.size() > 1 ? w.given[1] : ""},
                         [&](const Done&) { return "guest " + w.given[0] + " is stopped\n"; });
+}
+
+Result<int> fence_host(const Words& w) {
+    return answer<Done>(w, FenceQuery{w.given[0], w.off}, [&](const Done&) {
+        return "host " + w.given[0] + " is off; its guests may run elsewhere\n";
+    });
 }
 
 Result<int> migrate(const Words& w) {
@@ -266,6 +288,7 @@ constexpr Verb kVerbs[] = {
     {"reopen", "HOST", 1, 1, reopen, "let guests come to a host again"},
     {"history", "[COUNT]", 0, 1, history, "moves of guests, the latest last"},
     {"start", "GUEST HOST", 2, 2, start_guest, "start a guest"},
+    {"fence", "HOST", 1, 1, fence_host, "turn a lost host off; --off: it is off, by your word"},
     {"stop", "GUEST [HOST]", 1, 2, stop_guest, "stop a guest at once; what runs in it is lost"},
 };
 
@@ -294,6 +317,9 @@ Result<int> run(const Verb& verb, const Words& words) {
     if (words.checkpoint && std::string(verb.name) != "hold") {
         return misuse("--checkpoint goes with hold");
     }
+    if (words.off && std::string(verb.name) != "fence") {
+        return misuse("--off goes with fence");
+    }
     return verb.run(words);
 }
 
@@ -317,6 +343,7 @@ int main(int argc, char** argv) {
         "hold: the job goes on by itself after S seconds")(
         "checkpoint", options::bool_switch(&words.checkpoint),
         "hold: commit a line first, so that hosts may be powered off")(
+        "off", options::bool_switch(&words.off), "fence: the host is off, nobody need turn it off")(
         "version", "print the release")("help", "print this");
     options::options_description all;
     all.add(known).add_options()("words", options::value<std::vector<std::string>>());

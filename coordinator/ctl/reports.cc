@@ -111,6 +111,9 @@ std::string status_text(const StatusReport& report) {
              })});
     }
     out += hosts.empty() ? "no host has been seen\n" : hosts.text();
+    for (const HostReport& h : report.hosts) {
+        if (!h.store_fault.empty()) out += h.store_fault + "\n";
+    }
     Table jobs({">JOB", ">STEP", "USER", "STATE", ">GEN", ">RANKS", ">EVERY", ">LINE", "TAKEN",
                 "GUESTS", "REASON"});
     for (const JobReport& j : report.jobs) {

@@ -127,7 +127,7 @@ Result<void> HoldRun::shape(LineOrder& order, const JobFacts& facts) {
     if (!limit) return limit.error();
     limit_s_ = *limit;
     slurmd_timeout_s_ = facts.slurmd_timeout_s;
-    return {};
+    return ask_.checkpoint ? can_be_kept(order) : Result<void>();
 }
 
 Milliseconds HoldRun::left_of_it() const {

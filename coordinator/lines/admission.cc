@@ -79,6 +79,13 @@ Result<LineOrder> Lines::order(std::uint32_t id, const Shape& shape, const JobFa
     return order;
 }
 
+Result<void> can_be_kept(const LineOrder& order) {
+    for (const LineHost& host : order.hosts) {
+        if (!host.store_fault.empty()) return put_off(order.id.job, host.store_fault);
+    }
+    return {};
+}
+
 Result<Step*> line_step(Steps& steps, const Hosts& hosts, std::uint32_t job) {
     Step* found = nullptr;
     for (Step* step : steps.of_job(job)) {
@@ -104,6 +111,7 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
     order.step = step.step;
     order.uid = step.uid;
     order.every_s = step.every_s;
+    order.store = hosts.store();
     std::set<std::string> guests(job_nodes.begin(), job_nodes.end());
     for (const auto& [node, member] : step.members) {
         guests.insert(node);
@@ -119,6 +127,7 @@ Result<LineOrder> line_order(const Step& step, const Hosts& hosts,
         line_host.channel = host.channel;
         line_host.driver = host.inventory.driver;
         line_host.vmm_version = host.inventory.vmm_version;
+        line_host.store_fault = hosts.store_fault(host);
         for (const GuestInfo& g : host.inventory.guests) {
             if (g.name == guest) line_host.guests.push_back(g);
         }

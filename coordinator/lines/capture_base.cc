@@ -18,7 +18,7 @@ CaptureBase::CaptureBase(const JobSetting& setting, std::uint32_t job, JobHooks 
 void CaptureBase::prepare(const std::string& capture,
                           std::function<void(const LineHost&, const PreparedLine&)> take) {
     for (const LineHost& h : order_.hosts) {
-        PrepareLine message{order_.id, {}, capture};
+        PrepareLine message{order_.id, {}, capture, capture == kNoCapture ? "" : order_.store};
         for (const GuestInfo& g : h.guests) message.guests.push_back(g.name);
         ask<PreparedLine>(key_of(h), h.channel, message, [&h, take](const PreparedLine& p) {
             if (take) take(h, p);
@@ -27,9 +27,10 @@ void CaptureBase::prepare(const std::string& capture,
     all_asked();
 }
 
-void CaptureBase::freeze(std::optional<std::uint32_t> hold_s) {
+void CaptureBase::freeze(std::optional<std::uint32_t> hold_s,
+                         std::optional<std::uint32_t> still_s) {
     for (const LineHost& h : order_.hosts) {
-        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id, hold_s},
+        ask<FrozenLine>(key_of(h), h.channel, FreezeLine{order_.id, hold_s, still_s},
                         [this](const FrozenLine& f) {
                             for (const GuestFrozen& g : f.guests) record_.frozen(g);
                         });
@@ -79,15 +80,26 @@ void CaptureBase::await_images() {
 void CaptureBase::write_manifest() {
     manifest_ = record_.manifest(order_, cluster_);
     if (auto checked = check_manifest(manifest_); !checked) return failed(checked.error().why);
-    hand_manifest(hooks_.bridges());
+    hand_manifest(writers());
 }
 
-// Anyone can write it; if the one that was asked is lost, the next is asked for the same.
+// Last in the list, so first asked: the line's own hosts, which see what they have written. Any
+// other that sees the checkpoint directory will do when these are gone.
+std::vector<std::shared_ptr<Channel>> CaptureBase::writers() const {
+    std::vector<std::shared_ptr<Channel>> list = hooks_.bridges();
+    for (const LineHost& h : order_.hosts) {
+        std::erase(list, h.channel);
+        if (h.channel->is_open()) list.push_back(h.channel);
+    }
+    return list;
+}
+
+// If the one that was asked is lost, the next is asked for the same.
 void CaptureBase::hand_manifest(std::vector<std::shared_ptr<Channel>> bridges) {
     if (bridges.empty()) return failed("no bridge is left to write the manifest");
     const auto bridge = bridges.back();
     bridges.pop_back();
-    const CommitLine message{order_.id, to_json(manifest_).as_object()};
+    const CommitLine message{order_.id, to_json(manifest_).as_object(), order_.store};
     bridge->request<Done>(
         message, limit(),
         here([this, bridge, bridges = std::move(bridges)](const Result<Done>& done) {
@@ -111,9 +123,9 @@ void CaptureBase::abort_bridges() {
 }
 
 void CaptureBase::erase() {
-    const auto bridges = hooks_.bridges();
+    const auto bridges = writers();
     if (bridges.empty()) return all_answered();
-    ask<Done>(bridges.back()->name(), bridges.back(), DeleteLine{order_.id});
+    ask<Done>(bridges.back()->name(), bridges.back(), DeleteLine{order_.id, order_.store});
 }
 
 void CaptureBase::discard() {

@@ -31,7 +31,7 @@ class CaptureBase : public JobBase {
     // One per state, in the order in which they run. What the kind adds is said by its run.
     void prepare(const std::string& capture,
                  std::function<void(const LineHost&, const PreparedLine&)> take = {});
-    void freeze(std::optional<std::uint32_t> hold_s = {});
+    void freeze(std::optional<std::uint32_t> hold_s, std::optional<std::uint32_t> still_s = {});
     void capture();
     void release();
     void await_images();
@@ -52,6 +52,7 @@ class CaptureBase : public JobBase {
     void resumed(const LineHost& host);
     void hand_manifest(std::vector<std::shared_ptr<Channel>> bridges);
     void abort_bridges();
+    std::vector<std::shared_ptr<Channel>> writers() const;
 
     std::string cluster_;
     std::set<std::string> resumed_hosts_;

@@ -75,7 +75,8 @@ struct JobHooks {
     // May this job be brought to silence now? With its number and who takes part; once, later or at
     // once.
     std::function<void(Shape, std::function<void(Result<LineOrder>)>)> admit;
-    // All connected bridges: anyone of them can write or delete the manifest.
+    // All connected bridges that see the checkpoint directory: each can write or delete the
+    // manifest.
     std::function<std::vector<std::shared_ptr<Channel>>()> bridges;
     std::function<void(const LineReport&)> progress;
     // Once, at the end; the manifest where the line is committed.

@@ -1,5 +1,7 @@
 #include "coordinator/lines/lines.h"
 
+#include <algorithm>
+
 #include "coordinator/lines/run.h"
 #include "grl/base/log.h"
 #include "grl/messages/lines.h"
@@ -87,7 +89,7 @@ JobHooks Lines::hooks(std::uint32_t id) {
     hooks.admit = [this, id](const Shape& shape, const auto& then) { admit(id, shape, then); };
     hooks.bridges = [this] {
         std::vector<std::shared_ptr<Channel>> list;
-        for (const Host* host : parts_.hosts.connected()) list.push_back(host->channel);
+        for (const Host* host : parts_.hosts.with_store()) list.push_back(host->channel);
         return list;
     };
     hooks.progress = [this, id](const LineReport& report) {
@@ -194,24 +196,36 @@ void Lines::note_committed(const Manifest& manifest, const LineReport& report,
 
 void Lines::retire_old(std::uint32_t id) {
     if (!jobs_[id].held_off.empty()) return;  // a restore may be about to read one
-    parts_.store.run(
-        [id](Catalog& c) { return c.committed(id); },
-        [this, id](const Result<std::vector<std::uint32_t>>& lines) {
-            const auto hosts = parts_.hosts.connected();
-            if (!lines || hosts.empty()) return;
-            const std::size_t keep = parts_.config.coordinator.keep_lines;
-            for (std::size_t i = 0; i + keep < lines->size(); ++i) {
-                const LineId old{id, (*lines)[i]};
-                hosts.front()->channel->request<Done>(
-                    DeleteLine{old}, Milliseconds(parts_.config.deadlines.commit_ms),
-                    [this, old](const Result<Done>& deleted) {
-                        if (!deleted) {
-                            return log_warning("retiring a line: " + deleted.error().text());
-                        }
-                        parts_.store.note([old](Catalog& c) { return c.remove_line(old); });
-                    });
-            }
+    // The newest of the time-line stay; a line of one that was left goes once there are so many.
+    const std::size_t keep = parts_.config.coordinator.keep_lines;
+    auto work = [id, keep](Catalog& c) -> Result<std::vector<std::uint32_t>> {
+        auto all = c.committed(id);
+        if (!all) return all;
+        auto kept = c.time_line(id);
+        if (!kept) return kept;
+        if (kept->size() < keep) return std::vector<std::uint32_t>();
+        kept->erase(kept->begin(), kept->end() - static_cast<std::ptrdiff_t>(keep));
+        std::erase_if(*all, [&](std::uint32_t line) {
+            return std::ranges::find(*kept, line) != kept->end();
         });
+        return all;
+    };
+    parts_.store.run(work, [this, id](const Result<std::vector<std::uint32_t>>& lines) {
+        const auto hosts = parts_.hosts.with_store();
+        if (!lines || hosts.empty()) return;
+        for (const std::uint32_t line : *lines) {
+            const LineId old{id, line};
+            hosts.front()->channel->request<Done>(
+                DeleteLine{old, parts_.hosts.store()},
+                Milliseconds(parts_.config.deadlines.commit_ms),
+                [this, old](const Result<Done>& deleted) {
+                    if (!deleted) {
+                        return log_warning("retiring a line: " + deleted.error().text());
+                    }
+                    parts_.store.note([old](Catalog& c) { return c.remove_line(old); });
+                });
+        }
+    });
 }
 
 // ---- by timer ----

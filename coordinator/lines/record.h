@@ -22,6 +22,7 @@ struct LineHost {
     std::string driver;
     std::string vmm_version;
     std::vector<GuestInfo> guests;  // of the line, on this host
+    std::string store_fault = {};   // why no line is kept from there; empty: one can be
 };
 
 struct LineMember {
@@ -37,9 +38,13 @@ struct LineOrder {
     std::uint32_t generation = 0;
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
+    std::string store = {};       // the checkpoint directory's id
     std::vector<LineHost> hosts;  // that capture or stop guests
     std::vector<LineMember> members;
 };
+
+// Why nothing of it would be kept: a host does not see the checkpoint directory.
+Result<void> can_be_kept(const LineOrder& order);
 
 class LineRecord {
   public:

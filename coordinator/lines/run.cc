@@ -29,7 +29,7 @@ void LineRun::act() {
             return drain(deadlines_.drain_ms, deadlines_.silence_failsafe_ms);
         case S::freeze:
             when_all(E::all_frozen);
-            return freeze();
+            return freeze({}, standing_s(deadlines_));
         case S::capture:
             when_all(E::all_captured);
             return capture();
@@ -56,6 +56,11 @@ void LineRun::act() {
         case S::aborted:
             return end();
     }
+}
+
+std::uint32_t standing_s(const Deadlines& d) {
+    return static_cast<std::uint32_t>(
+        (std::uint64_t{d.freeze_ms} + d.capture_ms + d.release_ms + 999) / 1000);
 }
 
 void LineRun::prepare_all() {

@@ -33,6 +33,7 @@ class LineRun : public JobTableRun<LineState, LineEvent, CaptureBase> {
 
   protected:
     void act() override;
+    Result<void> shape(LineOrder& order, const JobFacts&) override { return can_be_kept(order); }
     void image_lost(const std::string& why) override { fire(LineEvent::image_failed, why); }
     bool storing() const override { return state() == LineState::images; }
 
@@ -44,6 +45,9 @@ class LineRun : public JobTableRun<LineState, LineEvent, CaptureBase> {
     std::string capture_;                  // the method, as configured
     std::set<std::string> copying_hosts_;  // have guests that are captured live
 };
+
+// How long a line's guests may stand still by these.
+std::uint32_t standing_s(const Deadlines& deadlines);
 
 // Silence and release alone, without bridges: nothing is kept of it.
 class Rehearsal : public LineRun {

@@ -141,7 +141,6 @@ void Moves::depart(const Ask& ask, const MoveReport& report) {
         MoveReport& trip = trips_[guest];
         trip.given = true;
         // A restore looks for the guest there, too.
-        if (placed) placed(guest);
         parts_.store.run(
             [trip, keep = parts_.config.coordinator.keep_moves](Catalog& c) -> Result<void> {
                 auto put = c.put_move(trip, keep);

@@ -56,9 +56,7 @@ class Moves {
     // What a host says of a move under way.
     void progress(const MoveProgress& progress);
     bool stopping() const { return stopping_; }
-
-    // Told that a guest's place stands in the catalog.
-    std::function<void(const std::string& guest)> placed;
+    bool is_under_way(const std::string& guest) const { return under_way_.count(guest) != 0; }
 
     // A host has come or says anew what it has.
     void settle();

@@ -33,7 +33,7 @@ void MoveRun::act() {
             return precopy();
         case S::drain:
             when_all(E::all_silent);
-            return drain(deadlines_.drain_ms, deadlines_.silence_failsafe_ms);
+            return drain(deadlines_.drain_ms, failsafe_ms());
         case S::switchover:
             when_all(E::all_arrived);
             return switch_over();
@@ -65,6 +65,16 @@ void MoveRun::act() {
         case S::aborted:
             return end();
     }
+}
+
+// The others' ranks are silent from the drain until the guest runs there, which may take longer
+// than a line: gates that open by themselves meanwhile would open into the switchover.
+std::uint32_t MoveRun::failsafe_ms() const {
+    const Deadlines& d = deadlines_;
+    const std::uint64_t standing = std::uint64_t{d.switch_ms} + d.prepare_ms + 2ULL * d.release_ms +
+                                   4 * static_cast<std::uint64_t>(2 * kGrace.count());
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(
+        std::max<std::uint64_t>(standing, d.silence_failsafe_ms), UINT32_MAX));
 }
 
 // ---- its admission ----

@@ -47,6 +47,7 @@ class MoveRun : public JobTableRun<MoveState, MoveEvent, JobBase> {
     std::string doing() const override;
 
   private:
+    std::uint32_t failsafe_ms() const;
     void act() override;
     void tell() override;
     Result<void> shape(LineOrder& order, const JobFacts& facts) override;

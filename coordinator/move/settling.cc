@@ -76,8 +76,18 @@ void Moves::settle(const std::string& guest) {
     const auto trip = trips_.find(guest);
     if (trip == trips_.end()) return puzzled(guest, "no move of it is known");
     const MoveReport& move = trip->second;
-    if (!all_said(move)) return;
-    move.given ? settle_given(move) : settle_kept(move);
+    if (move.given) {
+        if (all_said(move)) return settle_given(move);
+        if (parts_.hosts.condition(move.to) == HostCondition::lost) {
+            puzzled(guest, "it was given to " + move.to +
+                               ", which is lost and may run it: bring its " +
+                               "bridge back, or turn it off: grlctl fence " + move.to);
+        }
+        return;
+    }
+    // The target never had leave to run it: it need not be waited for once it is lost. What it has
+    // of the guest goes when it is back.
+    if (all_said(move) || parts_.hosts.condition(move.to) == HostCondition::lost) settle_kept(move);
 }
 
 // Nobody but the target may have run it since.
@@ -116,7 +126,7 @@ void Moves::settle_kept(const MoveReport& move) {
 
 // Left as it is, for an operator: a restore of its job, or a stop of it.
 void Moves::puzzled(const std::string& guest, const std::string& why) {
-    if (!puzzling_.insert(guest).second) return;
+    if (!puzzling_.insert(guest + why).second) return;
     log_error("guest " + guest + " stands still, and stays so: " + why +
               "; restore its job, or remove it with: grlctl stop " + guest);
 }

@@ -1,6 +1,9 @@
 #include "coordinator/requests/control.h"
 
+#include <algorithm>
+
 #include "coordinator/engine/gather.h"
+#include "coordinator/lines/fencing.h"
 #include "coordinator/requests/status.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
@@ -16,6 +19,7 @@ namespace {
 
 constexpr Milliseconds kBeatEvery{1000};
 constexpr std::uint32_t kNobody = 65534;
+constexpr std::size_t kPageBytes = 1U << 20;  // of a list; a frame holds four times that
 
 bool may(const Peer& peer, std::uint32_t owner) {
     return peer.uid == 0 || peer.uid == owner;
@@ -56,7 +60,7 @@ const std::map<std::string, Control::Verb>& Control::verbs() {
         {StopQuery::kType, &Control::stop},         {HoldJob::kType, &Control::hold},
         {LetGoJob::kType, &Control::let_go},        {MoveQuery::kType, &Control::migrate},
         {EvacuateQuery::kType, &Control::evacuate}, {ReopenQuery::kType, &Control::reopen},
-        {HistoryQuery::kType, &Control::history},
+        {HistoryQuery::kType, &Control::history},   {FenceQuery::kType, &Control::fence},
     };
     return table;
 }
@@ -150,11 +154,13 @@ void Control::let_go(const Peer& peer, const json::object& body, Asker asker) {
 void Control::list(const Peer&, const json::object& body, Asker asker) {
     auto question = read<ListQuery>(body, asker);
     if (!question) return;
-    parts_.store.run([job = question->job](Catalog& c) { return c.reports(job); },
-                     [asker](const Result<std::vector<LineReport>>& reports) {
-                         if (!reports) return asker->error(reports.error());
-                         asker->reply(LineReports{*reports});
-                     });
+    const LineId after = question->after.value_or(LineId{});
+    parts_.store.run(
+        [job = question->job, after](Catalog& c) { return c.reports(job, after, kPageBytes); },
+        [asker](const Result<Catalog::Page>& page) {
+            if (!page) return asker->error(page.error());
+            asker->reply(LineReports{page->reports, page->more});
+        });
 }
 
 void Control::show(const Peer&, const json::object& body, Asker asker) {
@@ -208,9 +214,11 @@ void Control::with_line(const Peer& peer, LineId id, Asker asker,
             if (!may(peer, manifest->uid)) {
                 return asker->error(denied(what, "it is another user's job"));
             }
-            const auto hosts = parts_.hosts.connected();
+            const auto hosts = parts_.hosts.with_store();
             if (hosts.empty()) {
-                return asker->error(fail(what, "", "no bridge is connected", ErrorKind::refused));
+                return asker->error(
+                    fail(what, "", "no bridge that sees the checkpoint directory is connected",
+                         ErrorKind::refused));
             }
             then(hosts.front()->channel);
         });
@@ -241,7 +249,8 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
                                  ErrorKind::refused));
     }
     with_line(peer, id, asker, [this, id, asker](const std::shared_ptr<Channel>& bridge) {
-        bridge->request<Done>(DeleteLine{id}, Milliseconds(parts_.config.deadlines.commit_ms),
+        bridge->request<Done>(DeleteLine{id, parts_.hosts.store()},
+                              Milliseconds(parts_.config.deadlines.commit_ms),
                               [this, id, asker](const Result<Done>& deleted) {
                                   if (!deleted) return asker->error(deleted.error());
                                   parts_.store.run([id](Catalog& c) { return c.remove_line(id); },
@@ -257,21 +266,138 @@ void Control::remove(const Peer& peer, const json::object& body, Asker asker) {
 void Control::start(const Peer& peer, const json::object& body, Asker asker) {
     auto question = read<StartQuery>(body, asker);
     if (!question) return;
-    const std::string what = "starting guest " + question->guest;
-    if (peer.uid != 0) return asker->error(denied(what, "only root may"));
-    const auto here = parts_.hosts.hosts_of(question->guest);
-    if (!here.empty()) {
-        return asker->error(
-            fail(what, "", "it is on " + here.front()->name + " already", ErrorKind::refused));
+    if (peer.uid != 0) {
+        return asker->error(denied("starting guest " + question->guest, "only root may"));
     }
-    const Host* host = parts_.hosts.find(question->host);
+    // The catalog's answer is as of now: where guests are is noted in the order in which it is
+    // heard.
+    auto work = [guest = question->guest](Catalog& c) -> Result<Suspects> {
+        auto known = c.knows_places();
+        if (!known) return known.error();
+        auto suspects = c.suspects();
+        if (!suspects) return suspects.error();
+        return Suspects{*known, (*suspects)[guest]};
+    };
+    parts_.store.run(work, [this, q = *question, asker](const Result<Suspects>& suspects) {
+        if (!suspects) return asker->error(suspects.error());
+        if (auto why = start_obstacle(q, *suspects)) return asker->error(*why);
+        begin_start(q, asker);
+    });
+}
+
+std::optional<Error> Control::start_obstacle(const StartQuery& q,
+                                             const Suspects& by_catalog) const {
+    auto no = [&](const std::string& why, ErrorKind kind = ErrorKind::refused) {
+        return fail("starting guest " + q.guest, "", why, kind);
+    };
+    const auto here = parts_.hosts.hosts_of(q.guest);
+    if (!here.empty()) return no("it is on " + here.front()->name + " already");
+    const auto starting = parts_.hosts.starting().find(q.guest);
+    if (starting != parts_.hosts.starting().end()) {
+        return no("it is being started on " + starting->second);
+    }
+    if (moves_.is_under_way(q.guest)) return no("it is on its way to another host");
+    for (const auto& [job, run] : restores_.all()) {
+        const auto guests = run->job_report().guests;
+        // One that has not read its line yet may be any guest's.
+        if (guests.empty() || std::ranges::count(guests, q.guest) != 0) {
+            return no("job " + std::to_string(job) + " is being restored");
+        }
+    }
+    const Host* host = parts_.hosts.find(q.host);
     if (!host || !host->connected()) {
-        return asker->error(
-            fail(what, "", "no host " + question->host + " is connected", ErrorKind::not_found));
+        return no("no host " + q.host + " is connected", ErrorKind::not_found);
     }
-    host->channel->request<Done>(StartGuest{question->guest},
-                                 Milliseconds(parts_.config.deadlines.restore_ms),
-                                 [asker](const Result<Done>& done) { asker->result(done); });
+    std::set<std::string> suspects = parts_.hosts.may_run_on(q.guest);
+    suspects.insert(by_catalog.hosts.begin(), by_catalog.hosts.end());
+    for (const std::string& name : suspects) {
+        switch (parts_.hosts.condition(name)) {
+            case HostCondition::connected:
+            case HostCondition::fenced:
+                break;
+            case HostCondition::away:
+                return no("host " + name +
+                          " is away and may still run it: ask again when it is back or lost");
+            case HostCondition::lost:
+                return no("host " + name +
+                          " is lost and may still run it: bring its bridge back, "
+                          "or turn it off: grlctl fence " +
+                          name);
+        }
+    }
+    if (!by_catalog.known) {
+        return no(
+            "the catalog is new, and no bridge has read yet from the checkpoint directory "
+            "where guests were: ask again when one has");
+    }
+    return std::nullopt;
+}
+
+// Its place stands in the catalog before anything is sent: the next coordinator must know of it.
+void Control::begin_start(const StartQuery& q, Asker asker) {
+    parts_.hosts.begin_start(q.guest, q.host);
+    auto end = [this, q, asker](const Result<Done>& outcome) {
+        parts_.hosts.end_start(q.guest);
+        asker->result(outcome);
+    };
+    parts_.store.run([q](Catalog& c) { return c.put_place(q.guest, q.host); },
+                     [this, q, end](const Result<void>& noted) {
+                         if (!noted) return end(noted.error());
+                         const Host* host = parts_.hosts.find(q.host);
+                         if (!host || !host->connected()) {
+                             return end(fail("starting guest " + q.guest, "",
+                                             "host " + q.host + " is away", ErrorKind::refused));
+                         }
+                         host->channel->request<Done>(
+                             StartGuest{q.guest}, Milliseconds(parts_.config.deadlines.restore_ms),
+                             end);
+                     });
+}
+
+void Control::fence(const Peer& peer, const json::object& body, Asker asker) {
+    auto question = read<FenceQuery>(body, asker);
+    if (!question) return;
+    const std::string what = "fencing host " + question->host;
+    if (peer.uid != 0) return asker->error(denied(what, "only root may"));
+    auto work = [host = question->host](Catalog& c) -> Result<bool> {
+        auto suspects = c.suspects();
+        if (!suspects) return suspects.error();
+        return std::ranges::any_of(*suspects,
+                                   [&](const auto& s) { return s.second.count(host) != 0; });
+    };
+    parts_.store.run(work, [this, q = *question, what, asker](const Result<bool>& known) {
+        auto no = [&](const std::string& why, ErrorKind kind = ErrorKind::refused) {
+            asker->error(fail(what, "", why, kind));
+        };
+        if (!known) return asker->error(known.error());
+        if (!*known && !parts_.hosts.find(q.host)) {
+            return no("no such host is known", ErrorKind::not_found);
+        }
+        switch (parts_.hosts.condition(q.host)) {
+            case HostCondition::connected:
+                return no("it is connected: grlctl evacuate it, and stop its bridge");
+            case HostCondition::away:
+                return no("it is away, and not lost yet: ask again");
+            case HostCondition::fenced:
+                return asker->reply(Done{});
+            case HostCondition::lost:
+                break;
+        }
+        log_info("root " + std::string(q.off ? "says that" : "fences") + " host " + q.host +
+                 (q.off ? " is off" : ""));
+        if (q.off) {
+            host_is_off(parts_.hosts, parts_.store, q.host);
+            return asker->reply(Done{});
+        }
+        if (parts_.config.coordinator.fence_program.empty()) {
+            return no("set coordinator.fence_program; or turn it off and say so: grlctl fence " +
+                      q.host + " --off");
+        }
+        fence_host(parts_, q.host, [asker](const Result<void>& off) {
+            if (!off) return asker->error(off.error());
+            asker->reply(Done{});
+        });
+    });
 }
 
 void Control::stop(const Peer& peer, const json::object& body, Asker asker) {
@@ -351,7 +477,16 @@ void Control::history(const Peer&, const json::object& body, Asker asker) {
     parts_.store.run([count = question->count](Catalog& c) { return c.moves(count); },
                      [asker](const Result<std::vector<MoveReport>>& moves) {
                          if (!moves) return asker->error(moves.error());
-                         asker->reply(MoveReports{*moves});
+                         // The newest that fit into a frame.
+                         MoveReports reply;
+                         std::size_t bytes = 0;
+                         for (auto m = moves->rbegin(); m != moves->rend(); ++m) {
+                             bytes += json::serialize(to_json(*m)).size();
+                             if (bytes > 3 * kPageBytes) break;
+                             reply.moves.push_back(*m);
+                         }
+                         std::ranges::reverse(reply.moves);
+                         asker->reply(reply);
                      });
 }
 

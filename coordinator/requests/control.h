@@ -1,10 +1,13 @@
 // What grlctl asks for: one function a verb. Anyone may look; a job's owner or root may checkpoint,
-// hold, restore, verify and delete; root starts and stops guests. uids are MUNGE's word.
+// hold, restore, verify and delete; root starts and stops guests and fences hosts. uids are MUNGE's
+// word.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +15,7 @@
 #include "coordinator/move/moves.h"
 #include "coordinator/restore/restores.h"
 #include "grl/messages/lines.h"
+#include "grl/messages/questions.h"
 
 namespace grl::coordinator {
 
@@ -37,6 +41,7 @@ class Control {
     void remove(const Peer& peer, const json::object& body, Asker asker);
     void start(const Peer& peer, const json::object& body, Asker asker);
     void stop(const Peer& peer, const json::object& body, Asker asker);
+    void fence(const Peer& peer, const json::object& body, Asker asker);
     void migrate(const Peer& peer, const json::object& body, Asker asker);
     void evacuate(const Peer& peer, const json::object& body, Asker asker);
     void reopen(const Peer& peer, const json::object& body, Asker asker);
@@ -47,6 +52,14 @@ class Control {
                    std::function<void(const std::shared_ptr<Channel>& bridge)> then);
     // Whether the peer may stop and start the job; else the asker is told.
     bool may_line(const Peer& peer, std::uint32_t job, const Asker& asker) const;
+    // Why no second one may be started now; nothing: there is none.
+    struct Suspects {
+        bool known = false;           // the catalog knows where guests were
+        std::set<std::string> hosts;  // that may run it, as far as the catalog knows
+    };
+    std::optional<Error> start_obstacle(const StartQuery& question,
+                                        const Suspects& by_catalog) const;
+    void begin_start(const StartQuery& question, Asker asker);
     void beat();
 
     Parts parts_;

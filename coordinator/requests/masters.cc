@@ -190,6 +190,21 @@ void Masters::forget(const Step& step) {
     if (parts_.steps.of_job(job).empty()) lines_.job_gone(job);
 }
 
+// Guests that stand still cannot end what Slurm tells them to end, so Slurm would wait for the end
+// of the hold, and give the nodes up if it is long.
+void Masters::end_hold_of_the_cancelled(const Step& step) {
+    const auto held = lines_.of(step.job);
+    if (!held || held->joining() != Joining::refused) return;
+    parts_.slurm.look(
+        step.job, Milliseconds(parts_.config.deadlines.prepare_ms),
+        [this, job = step.job](const Result<JobFacts>& facts) {
+            const bool over = facts ? !facts->running : facts.error().kind == ErrorKind::not_found;
+            const auto run = lines_.of(job);
+            if (!over || !run || run->joining() != Joining::refused) return;
+            run->cancel("Slurm says that the job is " + (facts ? facts->state : "gone"));
+        });
+}
+
 // A step without masters is over, unless a guest of it is gone: then it waits for its restore, as
 // long as Slurm runs the job.
 void Masters::reap() {
@@ -199,6 +214,7 @@ void Masters::reap() {
         std::erase_if(vetting_, [](const auto& v) { return v.second.channel.expired(); });
         const bool ask = ++rounds_ % kRoundsToAskSlurm == 0;
         for (Step* step : parts_.steps.all()) {
+            end_hold_of_the_cancelled(*step);
             if (!step->deserted() || lines_.of(step->job) || restores_.of(step->job)) continue;
             if (step_condition(*step, parts_.hosts) != "lost") {
                 forget(*step);

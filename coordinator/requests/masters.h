@@ -30,6 +30,7 @@ class Masters {
     void release(const std::shared_ptr<Channel>& master, const StepState& state,
                  std::uint32_t generation);
     void reap();
+    void end_hold_of_the_cancelled(const Step& step);
     void forget(const Step& step);
 
     Parts parts_;

@@ -10,7 +10,7 @@ namespace grl::coordinator {
 
 namespace {
 
-HostReport host_report(const Host& host) {
+HostReport host_report(const Host& host, const Hosts& hosts) {
     HostReport r;
     r.host = host.name;
     r.connected = host.connected();
@@ -20,6 +20,7 @@ HostReport host_report(const Host& host) {
     r.memory_free_mib = host.inventory.memory_free_mib;
     r.adapters_free = host.inventory.adapters_free;
     if (!r.connected) return r;
+    r.store_fault = hosts.store_fault(host);
     for (const GuestInfo& g : host.inventory.guests) {
         if (g.state != GuestState::absent) r.guests.push_back(g);
     }
@@ -51,7 +52,10 @@ StatusReport status_report(const Parts& parts, const Lines& lines, const Restore
     StatusReport report;
     report.cluster = parts.config.cluster;
     report.version = kVersion;
-    for (const auto& [name, host] : parts.hosts.all()) report.hosts.push_back(host_report(host));
+    report.store = parts.hosts.store();
+    for (const auto& [name, host] : parts.hosts.all()) {
+        report.hosts.push_back(host_report(host, parts.hosts));
+    }
     for (const Step* step : parts.steps.all()) {
         if (restores.of(step->job)) continue;
         report.jobs.push_back(step_report(parts, lines, *step));

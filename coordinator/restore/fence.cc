@@ -1,6 +1,6 @@
 // Hosts that are lost are turned off before anything of the job runs anew.
 #include "coordinator/engine/gather.h"
-#include "coordinator/engine/program.h"
+#include "coordinator/lines/fencing.h"
 #include "coordinator/restore/run.h"
 #include "grl/base/log.h"
 #include "grl/messages/guests.h"
@@ -40,32 +40,30 @@ void RestoreRun::fence_hosts() {
     if (program.empty()) {
         return refuse("host " + *lost.begin() +
                       " is lost and may still run guests of the job: set "
-                      "coordinator.fence_program, or bring its bridge back");
+                      "coordinator.fence_program, bring its bridge back, or say that it is off: "
+                      "grlctl fence " +
+                      *lost.begin() + " --off");
     }
     arm(Milliseconds(deadlines_.fence_ms));
     for (const std::string& host : lost) {
         await(host);
-        log_info("fencing host " + host);
-        auto told = here([this, host](const Result<void>& off) {
-            if (!off) return refuse("host " + host + ": " + off.error().text());
-            answered(host);
-        });
         // It is off, whatever has become of this restore.
-        auto ended = [hosts = &parts_.hosts, store = &parts_.store, host,
-                      told = std::move(told)](const Result<void>& off) mutable {
-            if (off) {
-                hosts->mark_fenced(host);
-                store->note([host](Catalog& c) { return c.drop_places(host); });
-            }
-            told(off);
-        };
-        run_program(io(), {program, host}, Milliseconds(deadlines_.fence_ms), std::move(ended));
+        fence_host(parts_, host, here([this, host](const Result<void>& off) {
+                       if (!off) return refuse("host " + host + ": " + off.error().text());
+                       answered(host);
+                   }));
     }
 }
 
 // A host may have gone while others were turned off, or a line ended; its guest may run there
 // still.
 bool RestoreRun::gone_meanwhile() {
+    for (const ManifestGuest& g : manifest_.guests) {
+        const auto start = parts_.hosts.starting().find(g.name);
+        if (start == parts_.hosts.starting().end()) continue;
+        refuse("guest " + g.name + " is being started on " + start->second + "; ask again");
+        return true;
+    }
     for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {
         const auto hosts = lost_hosts(condition);
         if (hosts.empty()) continue;

@@ -17,8 +17,13 @@ std::set<std::string> RestoreRun::lost_hosts(HostCondition condition) const {
     std::set<std::string> hosts;
     for (const ManifestGuest& g : manifest_.guests) {
         if (!parts_.hosts.homes_of(g.name).empty()) continue;
-        const std::string host = home(g);
-        if (parts_.hosts.condition(host) == condition) hosts.insert(host);
+        std::set<std::string> suspects =
+            suspects_.count(g.name) ? suspects_.at(g.name) : std::set<std::string>();
+        if (places_.count(g.name) == 0) suspects.insert(home(g));
+        suspects.merge(parts_.hosts.may_run_on(g.name));
+        for (const std::string& host : suspects) {
+            if (parts_.hosts.condition(host) == condition) hosts.insert(host);
+        }
     }
     return hosts;
 }
@@ -35,6 +40,7 @@ std::vector<PlacementGuest> RestoreRun::needs() const {
 std::vector<PlacementHost> RestoreRun::room() const {
     std::vector<PlacementHost> list;
     for (const Host* host : parts_.hosts.connected()) {
+        if (!parts_.hosts.sees_store(*host)) continue;  // it could load nothing
         PlacementHost room = placement_host(host->name, host->inventory);
         for (const GuestInfo& g : host->inventory.guests) {
             const bool ours = std::any_of(manifest_.guests.begin(), manifest_.guests.end(),

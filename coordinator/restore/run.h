@@ -98,6 +98,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
 
     Manifest manifest_;
     std::map<std::string, std::string> places_;  // guest → host, where it was last
+    std::map<std::string, std::set<std::string>> suspects_;  // where they may run, by the catalog
     std::map<std::string, std::string> plan_;    // guest → host, where it goes
     std::vector<PlacementHost> room_;
     std::uint32_t generation_ = 0;

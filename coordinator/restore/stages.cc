@@ -50,6 +50,7 @@ void RestoreRun::check() {
         Manifest manifest;
         std::uint32_t generation;
         std::map<std::string, std::string> places;
+        std::map<std::string, std::set<std::string>> suspects;
     };
     auto work = [job = job_, line = line_](Catalog& c) -> Result<Known> {
         auto manifest = line ? c.manifest({job, *line}) : c.last_committed(job);
@@ -58,11 +59,14 @@ void RestoreRun::check() {
         if (!generation) return generation.error();
         auto places = c.places();
         if (!places) return places.error();
-        return Known{std::move(*manifest), *generation, std::move(*places)};
+        auto suspects = c.suspects();
+        if (!suspects) return suspects.error();
+        return Known{std::move(*manifest), *generation, std::move(*places), std::move(*suspects)};
     };
     parts_.store.run(work, here([this](Result<Known> known) {
                          if (!known) return refuse(known.error().why, known.error().kind);
                          places_ = std::move(known->places);
+                         suspects_ = std::move(known->suspects);
                          generation_ = std::max(known->generation, known->manifest.generation);
                          check_manifest(std::move(known->manifest));
                      }));
@@ -158,13 +162,13 @@ void RestoreRun::note_restored(const RestoredGuests& restored) {
 }
 
 void RestoreRun::raise() {
-    parts_.store.run(
-        [job = job_, known = generation_](Catalog& c) { return c.raise_generation(job, known); },
-        here([this](const Result<std::uint32_t>& generation) {
-            if (!generation) return failed(generation.error().text());
-            generation_ = report_.generation = *generation;
-            all_answered();
-        }));
+    parts_.store.run([job = job_, known = generation_, line = manifest_.line](
+                         Catalog& c) { return c.raise_generation(job, known, line); },
+                     here([this](const Result<std::uint32_t>& generation) {
+                         if (!generation) return failed(generation.error().text());
+                         generation_ = report_.generation = *generation;
+                         all_answered();
+                     }));
 }
 
 void RestoreRun::resume() {

@@ -15,6 +15,8 @@ namespace grl::coordinator {
 
 namespace {
 
+constexpr std::chrono::seconds kConfEvery{60};
+
 struct FreeJobs {
     void operator()(job_info_msg_t* m) const { slurm_free_job_info_msg(m); }
 };
@@ -116,12 +118,18 @@ class Cluster {
 
   private:
     Result<void> refresh(std::uint32_t job) {
-        if (!conf_known_) {
+        // Now and then, as slurmctld may be told another SlurmdTimeout while we run.
+        const auto now = std::chrono::steady_clock::now();
+        if (!conf_known_ || now - conf_read_at_ >= kConfEvery) {
             slurm_conf_t* raw = nullptr;
-            if (slurm_load_ctl_conf(0, &raw) != SLURM_SUCCESS) return slurm_error(job, errno);
+            const bool read = slurm_load_ctl_conf(0, &raw) == SLURM_SUCCESS;
+            if (!read && !conf_known_) return slurm_error(job, errno);
             std::unique_ptr<slurm_conf_t, FreeConf> conf(raw);
-            whole_nodes_ = raw->select_type && strcmp(raw->select_type, "select/linear") == 0;
-            slurmd_timeout_s_ = raw->slurmd_timeout;
+            conf_read_at_ = now;
+            if (read) {
+                whole_nodes_ = raw->select_type && strcmp(raw->select_type, "select/linear") == 0;
+                slurmd_timeout_s_ = raw->slurmd_timeout;
+            }
             conf_known_ = true;
         }
         job_info_msg_t* raw = nullptr;
@@ -147,6 +155,7 @@ class Cluster {
     }
 
     bool conf_known_ = false;
+    std::chrono::steady_clock::time_point conf_read_at_;
     std::uint32_t slurmd_timeout_s_ = 0;
     bool whole_nodes_ = false;  // the selector gives whole nodes to every job
     std::unique_ptr<job_info_msg_t, FreeJobs> jobs_;

@@ -1,5 +1,6 @@
 #include "coordinator/store/catalog.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <set>
@@ -25,6 +26,14 @@ CREATE TABLE IF NOT EXISTS lines(job INTEGER NOT NULL, line INTEGER NOT NULL,
                                  manifest TEXT NOT NULL, report TEXT NOT NULL,
                                  PRIMARY KEY(job, line));
 CREATE TABLE IF NOT EXISTS places(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bases(job INTEGER NOT NULL, generation INTEGER NOT NULL,
+                                 line INTEGER NOT NULL, line_generation INTEGER NOT NULL,
+                                 PRIMARY KEY(job, generation));
+CREATE TABLE IF NOT EXISTS gone(guest TEXT PRIMARY KEY, host TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS doubts(guest TEXT NOT NULL, host TEXT NOT NULL,
+                                  PRIMARY KEY(guest, host));
+CREATE TABLE IF NOT EXISTS fenced_hosts(host TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS words(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS closed_hosts(host TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS moves(move INTEGER PRIMARY KEY, open INTEGER NOT NULL,
                                  report TEXT NOT NULL);
@@ -102,7 +111,13 @@ Result<void> Catalog::prepare() {
         return fail("opening the catalog", "",
                     "it was written by a newer release: install that one, or put the file aside");
     }
+    // Of a release before this one, too: it has had its places from the beginning.
+    const bool is_new = schema == 0;
     if (auto r = db_->run(kTables); !r) return r;
+    if (is_new) {
+        auto r = db_->run("INSERT OR REPLACE INTO words VALUES('places', 'unknown')");
+        if (!r) return r;
+    }
     if (auto r = db_->run("PRAGMA user_version=" + std::to_string(kSchema)); !r) return r;
     return db_->run("COMMIT");
 }
@@ -128,11 +143,26 @@ Result<std::uint32_t> Catalog::generation(std::uint32_t job) {
     return 0U;
 }
 
-Result<std::uint32_t> Catalog::raise_generation(std::uint32_t job, std::uint32_t known) {
+Result<std::uint32_t> Catalog::raise_generation(std::uint32_t job, std::uint32_t known,
+                                                std::uint32_t line) {
     auto now = generation(job);
     if (!now) return now;
     const std::uint32_t next = std::max(*now, known) + 1;
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun().error();
     if (auto r = know(job, 0, next); !r) return r.error();
+    if (line != 0) {
+        auto of = manifest({job, line});
+        if (!of) return of.error();
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO bases VALUES(?, ?, ?, ?)")
+                     .bind(job)
+                     .bind(next)
+                     .bind(line)
+                     .bind(of->generation)
+                     .done();
+        if (!r) return r.error();
+    }
+    if (auto r = all.commit(); !r) return r.error();
     return next;
 }
 
@@ -216,7 +246,7 @@ Result<LineReport> Catalog::report(LineId id) {
 }
 
 Result<Manifest> Catalog::last_committed(std::uint32_t job) {
-    auto lines = committed(job);
+    auto lines = time_line(job);
     if (!lines) return lines.error();
     if (lines->empty()) {
         return fail("looking up the last line of job " + std::to_string(job), "",
@@ -234,6 +264,48 @@ Result<std::vector<std::uint32_t>> Catalog::committed(std::uint32_t job) {
     return lines;
 }
 
+// From the job's generation back: its lines, then those of the generation of the line that it went
+// back to, up to that line, and so on. Where that is not known (a new catalog) all older ones.
+Result<std::vector<std::uint32_t>> Catalog::time_line(std::uint32_t job) {
+    auto now = generation(job);
+    if (!now) return now.error();
+    struct Base {
+        std::uint32_t line, generation;
+    };
+    std::map<std::uint32_t, Base> bases;
+    {
+        Statement s(*db_, "SELECT generation, line, line_generation FROM bases WHERE job = ?");
+        s.bind(job);
+        while (s.row()) {
+            bases[static_cast<std::uint32_t>(s.number(0))] = {
+                static_cast<std::uint32_t>(s.number(1)), static_cast<std::uint32_t>(s.number(2))};
+        }
+        if (auto r = s.done(); !r) return r.error();
+    }
+    Statement s(*db_,
+                "SELECT line, json_extract(manifest, '$.generation') FROM lines "
+                "WHERE job = ? AND manifest <> '' ORDER BY line DESC");
+    s.bind(job);
+    std::vector<std::uint32_t> lines;
+    std::uint32_t generation = *now, newest = UINT32_MAX;
+    while (s.row()) {
+        const auto line = static_cast<std::uint32_t>(s.number(0));
+        const auto of = static_cast<std::uint32_t>(s.number(1));
+        // The base is below all lines of its generation, so they come first.
+        for (auto base = bases.find(generation); of != generation && base != bases.end();
+             base = bases.find(generation)) {
+            newest = std::min(newest, base->second.line);
+            generation = base->second.generation;
+        }
+        if (line <= newest && (of == generation || bases.count(generation) == 0)) {
+            lines.push_back(line);
+        }
+    }
+    if (auto r = s.done(); !r) return r.error();
+    std::ranges::reverse(lines);
+    return lines;
+}
+
 Result<std::map<std::uint32_t, LastLine>> Catalog::last_lines() {
     Statement s(*db_,
                 "SELECT job, max(line), at_ns, uid FROM lines WHERE manifest <> '' GROUP BY job");
@@ -247,21 +319,37 @@ Result<std::map<std::uint32_t, LastLine>> Catalog::last_lines() {
     return lines;
 }
 
-Result<std::vector<LineReport>> Catalog::reports(std::optional<std::uint32_t> job) {
-    Statement s(*db_, std::string("SELECT report FROM lines ") + (job ? "WHERE job = ? " : "") +
-                          "ORDER BY job, line");
+Result<Catalog::Page> Catalog::reports(std::optional<std::uint32_t> job, LineId after,
+                                       std::size_t bytes) {
+    Statement s(*db_, std::string("SELECT report FROM lines WHERE (job, line) > (?, ?) ") +
+                          (job ? "AND job = ? " : "") + "ORDER BY job, line");
+    s.bind(after.job).bind(after.line);
     if (job) s.bind(*job);
-    std::vector<LineReport> reports;
+    Page page;
+    std::size_t taken = 0;
     while (s.row()) {
-        auto report = read_text<LineReport>(s.text(0), "a line's report");
+        const std::string text = s.text(0);
+        if (!page.reports.empty() && taken + text.size() > bytes) {
+            page.more = true;
+            return page;
+        }
+        taken += text.size();
+        auto report = read_text<LineReport>(text, "a line's report");
         if (!report) return report.error();
-        reports.push_back(std::move(*report));
+        page.reports.push_back(std::move(*report));
     }
     if (auto r = s.done(); !r) return r.error();
-    return reports;
+    return page;
 }
 
-Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& manifests) {
+Result<std::vector<LineReport>> Catalog::reports(std::optional<std::uint32_t> job) {
+    auto all = reports(job, {}, SIZE_MAX);
+    if (!all) return all.error();
+    return std::move(all->reports);
+}
+
+Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& manifests,
+                                               const std::vector<LineId>& there) {
     Transaction all(*db_);
     if (!all.begun()) return all.begun().error();
     std::set<std::pair<std::uint32_t, std::uint32_t>> known;
@@ -281,6 +369,7 @@ Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& mani
         if (!r) return r.error();
         change.added.push_back({m.job, m.line});
     }
+    for (const LineId& id : there) known.erase({id.job, id.line});
     for (const auto& [job, line] : known) {
         if (auto r = remove_line({job, line}); !r) return r.error();
         change.dropped.push_back({job, line});
@@ -289,15 +378,124 @@ Result<Catalog::Reconciled> Catalog::reconcile(const std::vector<Manifest>& mani
     return change;
 }
 
-Result<void> Catalog::put_place(const std::string& guest, const std::string& host) {
-    return Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)")
-        .bind(guest)
-        .bind(host)
-        .done();
+Result<std::string> Catalog::store() {
+    Statement s(*db_, "SELECT value FROM words WHERE name = 'store'");
+    if (s.row()) return s.text(0);
+    if (auto r = s.done(); !r) return r.error();
+    return std::string();
 }
 
-Result<void> Catalog::drop_places(const std::string& host) {
-    return Statement(*db_, "DELETE FROM places WHERE host = ?").bind(host).done();
+Result<void> Catalog::put_store(const std::string& id) {
+    return Statement(*db_, "INSERT OR REPLACE INTO words VALUES('store', ?)").bind(id).done();
+}
+
+Result<void> Catalog::put_place(const std::string& guest, const std::string& host) {
+    auto r =
+        Statement(*db_, "INSERT OR REPLACE INTO places VALUES(?, ?)").bind(guest).bind(host).done();
+    if (!r) return r;
+    return Statement(*db_, "DELETE FROM gone WHERE guest = ?").bind(guest).done();
+}
+
+Result<void> Catalog::heard(const std::string& host, const std::set<std::string>& has,
+                            const std::set<std::string>& came) {
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const std::string& guest : came) {
+        if (auto r = put_place(guest, host); !r) return r;
+    }
+    auto known = places();
+    if (!known) return known.error();
+    for (const auto& [guest, where] : *known) {
+        if (where != host || has.count(guest) != 0) continue;
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO gone VALUES(?, ?)")
+                     .bind(guest)
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    for (const char* table : {"doubts", "fenced_hosts"}) {
+        auto r = Statement(*db_, std::string("DELETE FROM ") + table + " WHERE host = ?")
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    return all.commit();
+}
+
+Result<void> Catalog::put_fenced(const std::string& host) {
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const char* table : {"places", "doubts"}) {
+        auto r = Statement(*db_, std::string("DELETE FROM ") + table + " WHERE host = ?")
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    auto r = Statement(*db_, "INSERT OR REPLACE INTO fenced_hosts VALUES(?)").bind(host).done();
+    if (!r) return r;
+    return all.commit();
+}
+
+Result<std::vector<std::string>> Catalog::fenced() {
+    Statement s(*db_, "SELECT host FROM fenced_hosts");
+    std::vector<std::string> hosts;
+    while (s.row()) hosts.push_back(s.text(0));
+    if (auto r = s.done(); !r) return r.error();
+    return hosts;
+}
+
+Result<std::map<std::string, std::set<std::string>>> Catalog::suspects() {
+    Statement s(*db_,
+                "SELECT guest, host FROM places WHERE NOT EXISTS (SELECT 1 FROM gone WHERE "
+                "gone.guest = places.guest AND gone.host = places.host) "
+                "UNION SELECT guest, host FROM doubts");
+    std::map<std::string, std::set<std::string>> suspects;
+    while (s.row()) suspects[s.text(0)].insert(s.text(1));
+    if (auto r = s.done(); !r) return r.error();
+    return suspects;
+}
+
+Result<bool> Catalog::knows_places() {
+    Statement s(*db_, "SELECT 1 FROM words WHERE name = 'places' AND value = 'unknown'");
+    const bool unknown = s.row();
+    while (s.row()) {
+    }
+    if (auto r = s.done(); !r) return r.error();
+    return !unknown;
+}
+
+Result<void> Catalog::learn_places(const std::vector<HostRecord>& records,
+                                   const std::vector<Manifest>& manifests) {
+    auto known = knows_places();
+    if (!known) return known.error();
+    if (*known) return {};
+    auto seen = places();  // whose hosts have spoken already
+    if (!seen) return seen.error();
+    std::set<std::pair<std::string, std::string>> doubts;
+    std::set<std::string> noted;
+    for (const HostRecord& record : records) {
+        for (const std::string& guest : record.guests) {
+            doubts.emplace(guest, record.host);
+            noted.insert(guest);
+        }
+    }
+    for (const Manifest& m : manifests) {
+        for (const ManifestGuest& g : m.guests) {
+            if (noted.count(g.name) == 0) doubts.emplace(g.name, g.host);
+        }
+    }
+    Transaction all(*db_);
+    if (!all.begun()) return all.begun();
+    for (const auto& [guest, host] : doubts) {
+        if (seen->count(guest) != 0) continue;
+        auto r = Statement(*db_, "INSERT OR REPLACE INTO doubts VALUES(?, ?)")
+                     .bind(guest)
+                     .bind(host)
+                     .done();
+        if (!r) return r;
+    }
+    if (auto r = db_->run("DELETE FROM words WHERE name = 'places'"); !r) return r;
+    return all.commit();
 }
 
 Result<std::map<std::string, std::string>> Catalog::places() {

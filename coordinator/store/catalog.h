@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "grl/messages/lines.h"
 #include "grl/messages/manifest.h"
 #include "grl/messages/reports.h"
+#include "grl/messages/stored.h"
 
 namespace grl::coordinator {
 
@@ -37,7 +39,9 @@ class Catalog {
     Result<std::uint32_t> generation(std::uint32_t job);
     // One more than the file's and than `known` (what masters or a manifest say); on disk on
     // return.
-    Result<std::uint32_t> raise_generation(std::uint32_t job, std::uint32_t known);
+    // `line` is what it goes back to: what was taken after it is of the time-line that is left.
+    Result<std::uint32_t> raise_generation(std::uint32_t job, std::uint32_t known,
+                                           std::uint32_t line = 0);
 
     Result<void> put_committed(const Manifest& manifest, const LineReport& report);
     Result<void> put_aborted(const LineReport& report);  // the newest kAbortedKept of a job stay
@@ -45,10 +49,19 @@ class Catalog {
 
     Result<Manifest> manifest(LineId id);  // ErrorKind::not_found
     Result<LineReport> report(LineId id);
-    Result<Manifest> last_committed(std::uint32_t job);               // ErrorKind::not_found
+    // Of the job's time-line. ErrorKind::not_found
+    Result<Manifest> last_committed(std::uint32_t job);
+    // The committed lines of its time-line, upward: a job that has gone back goes on from there.
+    Result<std::vector<std::uint32_t>> time_line(std::uint32_t job);
     Result<std::vector<std::uint32_t>> committed(std::uint32_t job);  // upward
     Result<std::map<std::uint32_t, LastLine>> last_lines();           // of every job
     // Committed and aborted ones, by job and line.
+    // As many as fit into `bytes` of JSON, at least one.
+    struct Page {
+        std::vector<LineReport> reports;
+        bool more = false;
+    };
+    Result<Page> reports(std::optional<std::uint32_t> job, LineId after, std::size_t bytes);
     Result<std::vector<LineReport>> reports(std::optional<std::uint32_t> job);
 
     // Makes the committed lines those of `manifests`: adds what is missing, drops what is gone.
@@ -56,12 +69,33 @@ class Catalog {
         std::vector<LineId> added;
         std::vector<LineId> dropped;
     };
-    Result<Reconciled> reconcile(const std::vector<Manifest>& manifests);
+    // Those in `there` stay, too: their manifests could only not be read.
+    Result<Reconciled> reconcile(const std::vector<Manifest>& manifests,
+                                 const std::vector<LineId>& there = {});
+
+    // The id of the checkpoint directory that the lines are in; empty: not known yet.
+    Result<std::string> store();
+    Result<void> put_store(const std::string& id);
 
     // Where guests were last seen to run: a host that is lost must be fenced before a restore.
     Result<void> put_place(const std::string& guest, const std::string& host);
-    Result<void> drop_places(const std::string& host);
     Result<std::map<std::string, std::string>> places();
+    // A host's own word: these guests it has, and those it had are gone from it. Whatever else was
+    // feared of it is over.
+    Result<void> heard(const std::string& host, const std::set<std::string>& has,
+                       const std::set<std::string>& came);
+    // It is off, and nothing runs there.
+    Result<void> put_fenced(const std::string& host);
+    Result<std::vector<std::string>> fenced();
+    // Hosts on which a guest may run, as far as the catalog knows: its place, unless the host has
+    // said since that it is gone; and what the checkpoint directory told a new catalog.
+    Result<std::map<std::string, std::set<std::string>>> suspects();
+
+    // A new file knows no places: what hosts noted beside the images takes their part, and where
+    // nobody noted a guest, the hosts of its last lines. To be told once, by learn_places().
+    Result<bool> knows_places();
+    Result<void> learn_places(const std::vector<HostRecord>& records,
+                              const std::vector<Manifest>& manifests);
 
     // Moves of guests count by themselves; the last `keep` reports stay.
     Result<std::uint32_t> take_move() { return take_line(0); }

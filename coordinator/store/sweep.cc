@@ -28,11 +28,10 @@ void Sweep::when_quiet(std::function<void()> then) {
     waiting_.push_back(std::move(then));
 }
 
-void Sweep::list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job,
-                 std::vector<Manifest> found) {
+void Sweep::list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job, Found found) {
     listing_ = true;
     bridge->request<LineList>(
-        ListLines{after_job}, kListLimit,
+        ListLines{after_job, directory_()}, kListLimit,
         [this, bridge, found = std::move(found)](Result<LineList> page) mutable {
             listing_ = false;
             if (!page) {
@@ -42,6 +41,8 @@ void Sweep::list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job
             for (const std::string& line : page->unreadable) {
                 log_warning("not a line: " + line);
             }
+            found.hosts.insert(found.hosts.end(), page->hosts.begin(), page->hosts.end());
+            found.there.insert(found.there.end(), page->there.begin(), page->there.end());
             std::uint32_t last = 0;
             for (const json::object& object : page->manifests) {
                 auto m = from_json<Manifest>(object, "a manifest");
@@ -51,7 +52,7 @@ void Sweep::list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job
                     continue;
                 }
                 last = std::max(last, m->job);
-                if (m->cluster == cluster_) found.push_back(std::move(*m));
+                if (m->cluster == cluster_) found.manifests.push_back(std::move(*m));
             }
             // A page without a job to go on from would be asked for again and again.
             if (page->more && last != 0) return list(bridge, last, std::move(found));
@@ -59,9 +60,14 @@ void Sweep::list(const std::shared_ptr<Channel>& bridge, std::uint32_t after_job
         });
 }
 
-void Sweep::reconcile(const std::shared_ptr<Channel>& bridge, std::vector<Manifest> found) {
+void Sweep::reconcile(const std::shared_ptr<Channel>& bridge, Found found) {
     listing_ = true;
-    store_.run([found = std::move(found)](Catalog& c) { return c.reconcile(found); },
+    auto work = [found = std::move(found)](Catalog& c) -> Result<Catalog::Reconciled> {
+        auto learned = c.learn_places(found.hosts, found.manifests);
+        if (!learned) return learned.error();
+        return c.reconcile(found.manifests, found.there);
+    };
+    store_.run(std::move(work),
                [this, bridge](const Result<Catalog::Reconciled>& change) {
                    listing_ = false;
                    if (!change) {
@@ -84,11 +90,13 @@ void Sweep::reconcile(const std::shared_ptr<Channel>& bridge, std::vector<Manife
 
 void Sweep::sweep(const std::shared_ptr<Channel>& bridge) {
     ++sweeps_;
-    bridge->request<Done>(SweepLines{active_()}, kSweepLimit, [this, bridge](Result<Done> done) {
-        --sweeps_;
-        if (!done && bridge->is_open()) log_warning("sweeping: " + done.error().text());
-        end();
-    });
+    bridge->request<Done>(SweepLines{active_(), directory_()}, kSweepLimit,
+                          [this, bridge](Result<Done> done) {
+                              --sweeps_;
+                              if (!done && bridge->is_open())
+                                  log_warning("sweeping: " + done.error().text());
+                              end();
+                          });
 }
 
 void Sweep::again(const std::shared_ptr<Channel>& bridge) {

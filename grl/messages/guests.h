@@ -30,10 +30,12 @@ struct Inventory {  // bridge → coordinator: on connecting, and again when it 
     std::uint64_t memory_free_mib = 0;  // of it, not taken
     std::vector<GuestInfo> guests;
     std::uint32_t adapters_free = 0;  // to be passed through, not taken
+    std::string store = {};  // the id of the checkpoint directory that is seen here; empty: none
+    std::string image_dir = {};  // where it is to be
 };
 BOOST_DESCRIBE_STRUCT(Inventory, (),
                       (host, driver, vmm_version, memory_mib, memory_free_mib, guests,
-                       adapters_free))
+                       adapters_free, store, image_dir))
 
 struct GuestDied {  // bridge → coordinator, at once
     static constexpr const char* kType = "guest_died";

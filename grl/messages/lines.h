@@ -28,8 +28,9 @@ struct PrepareLine {
     LineId id;
     std::vector<std::string> guests;  // of this host
     std::string capture;              // auto, background, live, stop_copy; none: kNoCapture
+    std::optional<std::string> store = {};  // as in stored.h
 };
-BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture))
+BOOST_DESCRIBE_STRUCT(PrepareLine, (), (id, guests, capture, store))
 
 struct PreparedLine {
     static constexpr const char* kType = "prepared_line";
@@ -50,8 +51,11 @@ struct FreezeLine {  // stop the guests of this host; replies FrozenLine
     static constexpr const char* kType = "freeze_line";
     LineId id;
     std::optional<std::uint32_t> hold_s;  // how long a hold may last
+    // How long a line may keep them still by the coordinator's deadlines; a bridge that hears
+    // nothing for so long and some more lets them go.
+    std::optional<std::uint32_t> still_s = {};
 };
-BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id, hold_s))
+BOOST_DESCRIBE_STRUCT(FreezeLine, (), (id, hold_s, still_s))
 
 struct GuestFrozen {
     std::string guest;
@@ -133,7 +137,8 @@ struct CommitLine {
     static constexpr const char* kType = "commit_line";
     LineId id;
     json::object manifest;  // grl/manifest.h
+    std::optional<std::string> store = {};
 };
-BOOST_DESCRIBE_STRUCT(CommitLine, (), (id, manifest))
+BOOST_DESCRIBE_STRUCT(CommitLine, (), (id, manifest, store))
 
 }  // namespace grl

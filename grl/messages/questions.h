@@ -64,11 +64,12 @@ struct HistoryQuery {  // replies MoveReports, the latest last
 };
 BOOST_DESCRIBE_STRUCT(HistoryQuery, (), (count))
 
-struct ListQuery {  // replies LineReports
+struct ListQuery {  // replies LineReports: a page of them
     static constexpr const char* kType = "list";
     std::optional<std::uint32_t> job;
+    std::optional<LineId> after = {};  // the last of the page before
 };
-BOOST_DESCRIBE_STRUCT(ListQuery, (), (job))
+BOOST_DESCRIBE_STRUCT(ListQuery, (), (job, after))
 
 struct ShowQuery {  // replies ShownLine
     static constexpr const char* kType = "show";
@@ -101,6 +102,15 @@ struct StartQuery {  // root's; replies Done
     std::string host;
 };
 BOOST_DESCRIBE_STRUCT(StartQuery, (), (guest, host))
+
+// A host that is lost: turn it off by the site's program, or take root's word that it is off.
+// Root's; replies Done when it is.
+struct FenceQuery {
+    static constexpr const char* kType = "fence";
+    std::string host;
+    bool off = false;
+};
+BOOST_DESCRIBE_STRUCT(FenceQuery, (), (host, off))
 
 struct StopQuery {  // root's; replies Done
     static constexpr const char* kType = "stop";

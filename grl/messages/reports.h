@@ -3,6 +3,7 @@
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,8 +94,9 @@ BOOST_DESCRIBE_STRUCT(HeldJob, (), (report, limit_s, slurmd_timeout_s))
 struct LineReports {
     static constexpr const char* kType = "line_reports";
     std::vector<LineReport> lines;
+    std::optional<bool> more = {};  // ask again, after the last of these
 };
-BOOST_DESCRIBE_STRUCT(LineReports, (), (lines))
+BOOST_DESCRIBE_STRUCT(LineReports, (), (lines, more))
 
 struct ShownLine {
     static constexpr const char* kType = "shown_line";
@@ -145,10 +147,11 @@ struct HostReport {
     std::uint64_t memory_free_mib = 0;
     std::vector<GuestInfo> guests;  // those that are here
     std::uint32_t adapters_free = 0;
+    std::string store_fault = {};  // why no line is kept from here; empty: nothing
 };
 BOOST_DESCRIBE_STRUCT(HostReport, (),
                       (host, connected, driver, vmm_version, memory_mib, memory_free_mib, guests,
-                       adapters_free))
+                       adapters_free, store_fault))
 
 struct StatusReport {
     static constexpr const char* kType = "status_report";
@@ -156,7 +159,8 @@ struct StatusReport {
     std::string version;
     std::vector<HostReport> hosts;
     std::vector<JobReport> jobs;
+    std::string store = {};  // the checkpoint directory's id; empty: none has been seen yet
 };
-BOOST_DESCRIBE_STRUCT(StatusReport, (), (cluster, version, hosts, jobs))
+BOOST_DESCRIBE_STRUCT(StatusReport, (), (cluster, version, hosts, jobs, store))
 
 }  // namespace grl

@@ -3,6 +3,7 @@
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,30 @@ namespace grl {
 struct ListLines {  // coordinator → bridge: the committed lines in the directory; replies LineList
     static constexpr const char* kType = "list_lines";
     std::uint32_t after_job = 0;  // pages: lines of jobs above this; a page holds whole jobs
+    std::optional<std::string> store = {};
 };
-BOOST_DESCRIBE_STRUCT(ListLines, (), (after_job))
+BOOST_DESCRIBE_STRUCT(ListLines, (), (after_job, store))
+
+// `store` in what follows, and in PrepareLine and CommitLine, is the id of the checkpoint directory
+// that is meant: a bridge that sees another or none there says so and touches nothing. Empty: any.
+
+// What a host has noted beside the images: guests of which something is, or is about to be, there.
+// A coordinator that has lost its catalog knows by it whom to fence.
+struct HostRecord {
+    std::string host;
+    std::vector<std::string> guests;
+};
+BOOST_DESCRIBE_STRUCT(HostRecord, (), (host, guests))
 
 struct LineList {
     static constexpr const char* kType = "line_list";
     std::vector<json::object> manifests;
     std::vector<std::string> unreadable;  // one line each: path and reason
     bool more = false;
+    std::vector<HostRecord> hosts;  // on the first page
+    std::vector<LineId> there;      // lines whose manifest is there and cannot be read
 };
-BOOST_DESCRIBE_STRUCT(LineList, (), (manifests, unreadable, more))
+BOOST_DESCRIBE_STRUCT(LineList, (), (manifests, unreadable, more, hosts, there))
 
 struct VerifyLine {  // read every byte; replies VerifiedLine
     static constexpr const char* kType = "verify_line";
@@ -48,15 +63,17 @@ BOOST_DESCRIBE_STRUCT(VerifiedLine, (), (guests))
 struct DeleteLine {  // manifest first, then the images; Done, also when it was not there
     static constexpr const char* kType = "delete_line";
     LineId id;
+    std::optional<std::string> store = {};
 };
-BOOST_DESCRIBE_STRUCT(DeleteLine, (), (id))
+BOOST_DESCRIBE_STRUCT(DeleteLine, (), (id, store))
 
 // Remove directories of lines without a manifest, but not those in `active`. Done.
 struct SweepLines {
     static constexpr const char* kType = "sweep_lines";
     std::vector<LineId> active;
+    std::optional<std::string> store = {};
 };
-BOOST_DESCRIBE_STRUCT(SweepLines, (), (active))
+BOOST_DESCRIBE_STRUCT(SweepLines, (), (active, store))
 
 // Restore guests of a committed line here, paused. Sizes and digests are verified first. Replies
 // RestoredGuests when all of them are loaded; on failure none of them is left.

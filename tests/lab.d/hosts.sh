@@ -8,6 +8,9 @@ CHECKPOINTS_MIB=${GRL_LAB_CHECKPOINTS_MIB:-4096}
 open_checkpoints() {
     mkdir -p "$CHECKPOINTS"
     in_lab mount -t tmpfs -o "mode=700,size=${CHECKPOINTS_MIB}m" checkpoints "$CHECKPOINTS"
+    # As grl-bridge --init-store does, but before any host is on.
+    in_lab mkdir -m 700 "$CHECKPOINTS/lab"
+    in_lab sh -c "echo '{\"id\":\"lab-store\"}' >'$CHECKPOINTS/lab/store.json'"
 }
 
 # resize_checkpoints MIB: on all hosts at once.

@@ -22,10 +22,10 @@ namespace grl::bridge {
 namespace {
 
 constexpr Milliseconds kFirstWait{200};
-constexpr Milliseconds kLastWait{5'000};
+constexpr Milliseconds kLastWait{1'000};  // well below bridge_lost_ms
 constexpr Milliseconds kReportLimit{60'000};
 // Longer than anything the coordinator waits for: its deadline is the one that counts.
-constexpr Milliseconds kRequestLimit{2 * 3'600'000};
+constexpr Milliseconds kRequestLimit{26 * 3'600'000};
 
 class NetworkHalf {
   public:

@@ -1,5 +1,6 @@
 #include "vmm_bridge/image/line_store.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -8,8 +9,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
 
 #include "grl/base/file.h"
 #include "grl/base/log.h"
@@ -26,6 +32,19 @@ namespace {
 constexpr std::uint64_t kSpare = 16U << 20;   // left free beyond what the images want
 constexpr std::size_t kListBytes = 1U << 20;  // of manifests in one page of a list
 constexpr mode_t kDirectoryMode = 0700;
+constexpr const char* kRecordSuffix = ".json";
+
+struct Marker {
+    std::string id;
+};
+BOOST_DESCRIBE_STRUCT(Marker, (), (id))
+
+std::string random_id() {
+    std::random_device random;
+    char text[33];
+    snprintf(text, sizeof text, "%08x%08x%08x%08x", random(), random(), random(), random());
+    return text;
+}
 
 Result<void> make_directory(const std::string& parent, const std::string& path) {
     if (mkdir(path.c_str(), kDirectoryMode) != 0) {
@@ -59,6 +78,25 @@ Result<std::vector<std::uint32_t>> numbered_entries(const std::string& path) {
     return numbers;
 }
 
+// The directory opened and read afresh; nothing: it is not there. A client of a network file system
+// may remember for a minute that a name was not there, and would sweep a line that another host has
+// committed since; opening asks the server.
+Result<std::optional<std::set<std::string>>> names_in(const std::string& path) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
+    if (!directory) {
+        if (errno == ENOENT) return std::optional<std::set<std::string>>();
+        return fail("reading a directory", path, errno_text(errno));
+    }
+    std::set<std::string> names;
+    for (;;) {
+        errno = 0;
+        const dirent* entry = readdir(directory.get());
+        if (!entry && errno != 0) return fail("reading a directory", path, errno_text(errno));
+        if (!entry) return std::optional(std::move(names));
+        names.insert(entry->d_name);
+    }
+}
+
 Result<void> remove_tree(const std::string& path) {
     std::error_code ec;
     fs::remove_all(path, ec);
@@ -88,7 +126,60 @@ std::string mib(std::uint64_t bytes) {
 
 }  // namespace
 
+Result<std::string> LineStore::marker() const {
+    const auto text = read_file(marker_path());
+    if (!text) {
+        if (text.error().kind == ErrorKind::not_found) return std::string();
+        return text.error();
+    }
+    std::error_code ec;
+    const json::value value = json::parse(*text, ec);
+    auto marker = ec ? fail("", "", "") : from_json<Marker>(value, "marker");
+    if (!marker || !valid_name(marker->id)) {
+        return fail("reading the checkpoint directory's marker", marker_path(), "it is damaged",
+                    ErrorKind::protocol);
+    }
+    return marker->id;
+}
+
+Result<std::string> LineStore::make_marker(const std::string& wanted) const {
+    const std::string act = "making the checkpoint directory ready";
+    if (!wanted.empty() && !valid_name(wanted)) {
+        return fail(act, directory_, "'" + wanted + "' is no id", ErrorKind::usage);
+    }
+    Result<void> ok = make_directory(directory_, directory_ + "/" + cluster_);
+    if (!ok) return ok.error();
+    const std::string id = wanted.empty() ? random_id() : wanted;
+    // Linked into place: of two hosts that do this at once, one makes it.
+    const std::string mine = marker_path() + "." + random_id();
+    ok = replace_file(mine, json::serialize(to_json(Marker{id})) + "\n");
+    if (!ok) return ok.error();
+    const bool made = link(mine.c_str(), marker_path().c_str()) == 0;
+    const int e = errno;
+    unlink(mine.c_str());
+    if (!made && e != EEXIST) return fail(act, marker_path(), errno_text(e));
+    ok = sync_directory(directory_ + "/" + cluster_);
+    if (!ok) return ok.error();
+    auto there = marker();
+    if (there && !wanted.empty() && *there != wanted) {
+        return fail(act, marker_path(), "it is another one's: " + *there, ErrorKind::refused);
+    }
+    return there;
+}
+
+Result<void> LineStore::is_right() const {
+    if (expected_.empty()) return {};
+    const auto there = marker();
+    if (!there) return there.error();
+    if (*there == expected_) return {};
+    return fail("looking for the checkpoint directory", directory_,
+                there->empty() ? "it is not the cluster's (no marker): mount it"
+                               : "it is not the cluster's (another's marker): mount the right one",
+                ErrorKind::refused);
+}
+
 Result<void> LineStore::prepare(LineId id, std::uint64_t wanted_bytes) const {
+    if (Result<void> right = is_right(); !right) return right;
     const std::string cluster_path = directory_ + "/" + cluster_;
     const std::string job_path = cluster_path + "/" + std::to_string(id.job);
     const std::string path = path_of(id);
@@ -136,6 +227,7 @@ Result<void> LineStore::discard(LineId id, const std::vector<std::string>& guest
 }
 
 Result<void> LineStore::commit(LineId id, const Manifest& manifest) const {
+    if (Result<void> right = is_right(); !right) return right;
     const std::string path = path_of(id);
     for (const auto& guest : manifest.guests) {
         const std::string image = path + "/" + guest.image;
@@ -191,11 +283,47 @@ Result<std::vector<std::uint32_t>> LineStore::lines(std::uint32_t job) const {
     return numbered_entries(directory_ + "/" + cluster_ + "/" + std::to_string(job));
 }
 
+Result<void> LineStore::note_host(const HostRecord& record) const {
+    const auto there = marker();
+    if (!there) return there.error();
+    if (there->empty()) return fail("noting a host", directory_, "it has no marker");
+    Result<void> ok = make_directory(directory_ + "/" + cluster_, hosts_path());
+    if (!ok) return ok;
+    return replace_file(hosts_path() + "/" + record.host + kRecordSuffix,
+                        json::serialize(to_json(record)) + "\n");
+}
+
+Result<std::vector<HostRecord>> LineStore::hosts() const {
+    std::vector<HostRecord> records;
+    std::error_code ec;
+    for (fs::directory_iterator at(hosts_path(), ec), end; !ec && at != end; at.increment(ec)) {
+        if (at->path().extension() != kRecordSuffix) continue;
+        const std::string path = at->path();
+        const auto text = read_file(path);
+        if (!text) return text.error();
+        const json::value value = json::parse(*text, ec);
+        if (ec) return fail("reading a host's record", path, ec.message(), ErrorKind::protocol);
+        auto record = from_json<HostRecord>(value, "a host's record");
+        if (!record) return record.error();
+        records.push_back(std::move(*record));
+    }
+    if (ec && ec != std::errc::no_such_file_or_directory) {
+        return fail("reading a directory", hosts_path(), ec.message());
+    }
+    return records;
+}
+
 Result<LineList> LineStore::list(std::uint32_t after_job) const {
+    if (Result<void> right = is_right(); !right) return right.error();
     LineList list;
     std::size_t bytes = 0;
     const auto all = jobs();
     if (!all) return all.error();
+    if (after_job == 0) {
+        auto records = hosts();
+        if (!records) return records.error();
+        list.hosts = std::move(*records);
+    }
     for (std::uint32_t job : *all) {
         if (job <= after_job) continue;
         if (bytes > kListBytes) {
@@ -212,6 +340,7 @@ Result<LineList> LineStore::list(std::uint32_t after_job) const {
                 list.manifests.push_back(std::move(text));
             } else if (manifest.error().kind != ErrorKind::not_found) {
                 list.unreadable.push_back(manifest.error().text());
+                list.there.push_back({job, line});
             }
         }
     }
@@ -244,18 +373,21 @@ Result<VerifiedLine> LineStore::verify(LineId id) const {
 }
 
 Result<void> LineStore::remove(LineId id) const {
+    if (Result<void> right = is_right(); !right) return right;
     const std::string path = path_of(id);
     // Without its manifest it is no line any more; a crash from here on leaves sweepings only.
     Result<void> ok = unlink_file(path + "/" + kManifestName);
     if (!ok) return ok;
-    std::error_code ec;
-    if (!fs::exists(path, ec)) return {};
+    const auto entries = names_in(path);
+    if (!entries) return entries.error();
+    if (!*entries) return {};
     ok = sync_directory(path);
     if (!ok) return ok;
     return remove_tree(path);
 }
 
 Result<void> LineStore::sweep(const std::vector<LineId>& keep) const {
+    if (Result<void> right = is_right(); !right) return right;
     const auto all = jobs();
     if (!all) return all.error();
     if (all->empty()) return {};
@@ -278,8 +410,8 @@ Result<void> LineStore::sweep(const std::vector<LineId>& keep) const {
         }
     }
     for (const auto& path : candidates) {
-        std::error_code ec;
-        if (fs::exists(path + "/" + kManifestName, ec) || ec) continue;
+        const auto entries = names_in(path);
+        if (!entries || !*entries || (*entries)->count(kManifestName) != 0) continue;
         struct stat info {};
         if (stat(path.c_str(), &info) != 0 || !before(info.st_mtim, *began)) continue;
         log_info("sweeping a line that was never committed: " + path);

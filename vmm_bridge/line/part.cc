@@ -13,8 +13,8 @@ namespace grl::bridge {
 namespace {
 
 constexpr std::chrono::milliseconds kProgressStep{250};
-constexpr std::chrono::seconds kHoldLimit{180};  // beyond all deadlines of a line
-constexpr std::chrono::seconds kHoldGrace{30};   // the coordinator ends a hold
+constexpr std::chrono::seconds kHoldLimit{180};  // where the coordinator gives none
+constexpr std::chrono::seconds kHoldGrace{30};   // the coordinator ends a hold or a line
 constexpr std::chrono::seconds kUndoStep{2};
 constexpr std::int64_t kUndoLimit = 60'000;  // ms
 

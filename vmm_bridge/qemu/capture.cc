@@ -9,8 +9,8 @@ namespace grl::bridge {
 namespace {
 
 constexpr const char* kStreamName = "grl-capture";
-constexpr Milliseconds kCutLimit{120'000};       // the line's own deadline is shorter
-constexpr Milliseconds kStreamLimit{3'600'000};  // a large guest onto slow storage
+constexpr Milliseconds kCutLimit{25 * 3'600'000};     // above any deadline of the coordinator's
+constexpr Milliseconds kStreamLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 constexpr Milliseconds kSettleLimit{10'000};
 
 }  // namespace

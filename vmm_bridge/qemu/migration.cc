@@ -10,7 +10,7 @@ namespace grl::bridge {
 namespace {
 
 constexpr const char* kMoveStream = "grl-move";
-constexpr Milliseconds kMoveLimit{3'600'000};  // the coordinator's own deadline is shorter
+constexpr Milliseconds kMoveLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 constexpr Milliseconds kCancelLimit{10'000};
 constexpr std::uint64_t kFast = 1ULL << 40;                    // bytes a second: as fast as we read
 constexpr std::uint64_t kAlmostNothing = 4096;                 // 0 would be no limit

@@ -9,7 +9,7 @@ namespace grl::bridge {
 namespace {
 
 constexpr const char* kStreamName = "grl-restore";
-constexpr Milliseconds kLoadLimit{600'000};
+constexpr Milliseconds kLoadLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 
 struct Load : std::enable_shared_from_this<Load> {
     Load(std::shared_ptr<QemuGuest> g, GuestState l, Callback<Done> d)

@@ -11,7 +11,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr Milliseconds kCaptureLimit{600'000};  // the line's own deadline is shorter
+constexpr Milliseconds kCaptureLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 
 std::string version_of(XenContext& context) {
     const libxl_version_info* info = libxl_get_version_info(context.get());

@@ -11,7 +11,7 @@ namespace grl::bridge {
 namespace {
 
 constexpr Milliseconds kCreateLimit{120'000};
-constexpr Milliseconds kDomainLoadLimit{600'000};
+constexpr Milliseconds kDomainLoadLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 constexpr Milliseconds kHeadLimit{60'000};
 constexpr std::uint64_t kMibInKib = 1024;
 constexpr const char* kIncoming = "--incoming";

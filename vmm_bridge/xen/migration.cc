@@ -11,7 +11,7 @@ namespace grl::bridge {
 
 namespace {
 
-constexpr Milliseconds kSendLimit{3'600'000};  // the coordinator's own deadline is shorter
+constexpr Milliseconds kSendLimit{25 * 3'600'000};  // above any deadline of the coordinator's
 constexpr std::uint64_t kFramesInMib = 256;
 constexpr std::uint64_t kFrameBytes = 4096;
 constexpr std::uint64_t kFewFrames = 8 * kFramesInMib;

@@ -546,6 +546,87 @@ TEST_F(BridgeTest, ADirectoryThatIsMissingIsNoEmptyOne) {
     EXPECT_FALSE(ask("sweep_lines", {{"active", json::array{}}}));
 }
 
+// ---- the right directory ----
+
+TEST_F(BridgeTest, WithoutTheRightMarkerNothingIsTouched) {
+    const LineStore store(config.bridge.image_dir, "test");
+    const json::object none = prepare(1);
+    EXPECT_EQ(*store.marker(), "");
+    json::object ours = none;
+    ours["store"] = "ours";
+    EXPECT_FALSE(ask("prepare_line", ours));
+    EXPECT_NE(last_error.find("no marker"), std::string::npos) << last_error;
+    EXPECT_FALSE(std::filesystem::exists(line_path(1)));
+    ASSERT_TRUE(store.make_marker("theirs"));
+    EXPECT_FALSE(ask("prepare_line", ours));
+    EXPECT_NE(last_error.find("another's marker"), std::string::npos) << last_error;
+    std::filesystem::remove(config.bridge.image_dir + "/test/store.json");
+    ASSERT_TRUE(store.make_marker("ours"));
+    ASSERT_TRUE(ask("prepare_line", ours)) << last_error;
+    ASSERT_TRUE(ask("freeze_line", of_line(1)));
+    ASSERT_TRUE(ask("capture_line", of_line(1)));
+    ASSERT_TRUE(ask("resume_line", of_line(1)));
+    ASSERT_TRUE(run_until(io, [&] { return durable.size() == 2; }));
+    EXPECT_FALSE(ask("commit_line", of_line(1, {{"manifest", manifest(1)}, {"store", "theirs"}})));
+    EXPECT_FALSE(ask("delete_line", of_line(1, {{"store", "theirs"}})));
+    EXPECT_FALSE(ask("sweep_lines", {{"active", json::array{}}, {"store", "theirs"}}));
+    EXPECT_FALSE(ask("list_lines", {{"after_job", 0}, {"store", "theirs"}}));
+    EXPECT_TRUE(std::filesystem::exists(line_path(1)));
+    EXPECT_TRUE(ask("commit_line", of_line(1, {{"manifest", manifest(1)}, {"store", "ours"}})))
+        << last_error;
+    auto list = ask("list_lines", {{"after_job", 0}, {"store", "ours"}});
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->at("manifests").as_array().size(), 1U);
+}
+
+TEST_F(BridgeTest, AMarkerIsMadeOnce) {
+    const LineStore store(config.bridge.image_dir, "test");
+    auto id = store.make_marker("");
+    ASSERT_TRUE(id) << id.error().text();
+    EXPECT_EQ(id->size(), 32U);
+    EXPECT_EQ(*store.make_marker(""), *id);
+    EXPECT_EQ(*store.make_marker(*id), *id);
+    EXPECT_EQ(store.make_marker("another").error().kind, ErrorKind::refused);
+    EXPECT_EQ(*store.marker(), *id);
+    // The directory itself is the site's.
+    EXPECT_FALSE(LineStore(directory.path + "/nowhere", "test").make_marker(""));
+    write_text(config.bridge.image_dir + "/test/store.json", "{");
+    EXPECT_FALSE(store.marker());
+}
+
+TEST_F(BridgeTest, ADirectoryThatIsMountedLaterIsSaid) {
+    bridge->link_up();
+    ASSERT_TRUE(run_until(io, [&] { return !said.guests.empty(); }));
+    EXPECT_EQ(said.store, "");
+    ASSERT_TRUE(LineStore(config.bridge.image_dir, "test").make_marker("ours"));
+    EXPECT_TRUE(run_until(io, [&] { return said.store == "ours"; }));
+    // And with it stands who is here, for a coordinator that has lost its catalog.
+    EXPECT_TRUE(run_until(io, [&] {
+        auto list = ask("list_lines", {{"after_job", 0}});
+        return list && list->at("hosts").as_array().size() == 1;
+    }));
+    auto list = ask("list_lines", {{"after_job", 0}});
+    EXPECT_EQ(list->at("hosts").at(0).at("host").as_string(), "h1");
+    EXPECT_EQ(list->at("hosts").at(0).at("guests").as_array().size(), 2U);
+    ASSERT_TRUE(ask("destroy_guests", {{"guests", {"g2"}}}));
+    EXPECT_TRUE(run_until(io, [&] {
+        auto list = ask("list_lines", {{"after_job", 0}});
+        return list->at("hosts").at(0).at("guests").as_array().size() == 1;
+    }));
+    bridge->link_down();
+}
+
+TEST_F(BridgeTest, AManifestThatCannotBeReadIsNoLineThatIsGone) {
+    take_line(1);
+    commit(1);
+    write_text(line_path(1) + "/manifest.json", "{");
+    auto list = ask("list_lines", {{"after_job", 0}});
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->at("manifests").as_array().size(), 0U);
+    ASSERT_EQ(list->at("there").as_array().size(), 1U);
+    EXPECT_EQ(list->at("there").at(0).at("line").to_number<int>(), 1);
+}
+
 // ---- a restore ----
 
 TEST_F(BridgeTest, ARestoreBringsTheGuestsBackPausedOrNone) {

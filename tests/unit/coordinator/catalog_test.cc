@@ -218,6 +218,53 @@ TEST_F(CatalogTest, WhatIsNotThereIsNotFound) {
     EXPECT_TRUE(c->reports(std::nullopt)->empty());
 }
 
+TEST_F(CatalogTest, AListComesInPages) {
+    auto c = open();
+    for (std::uint32_t line = 1; line <= 3; ++line) put(*c, manifest(7, line));
+    put(*c, manifest(8, 1));
+    LineId last;
+    std::vector<std::uint32_t> seen;
+    for (bool more = true; more;) {
+        auto page = c->reports(std::nullopt, last, 1);
+        ASSERT_TRUE(page);
+        ASSERT_EQ(page->reports.size(), 1U);
+        last = {page->reports[0].job, page->reports[0].line};
+        seen.push_back(last.job * 10 + last.line);
+        more = page->more;
+    }
+    EXPECT_EQ(seen, (std::vector<std::uint32_t>{71, 72, 73, 81}));
+    EXPECT_EQ(c->reports(7, {}, 1U << 20)->reports.size(), 3U);
+}
+
+// 1 2 3 of generation 0; back to 2, and 4 5; back to 4, and 6; back to 3 by its number.
+TEST_F(CatalogTest, ATimeLineIsWhatLeadsToNow) {
+    using Line = std::vector<std::uint32_t>;
+    auto c = open();
+    for (std::uint32_t line = 1; line <= 3; ++line) put(*c, manifest(7, line));
+    EXPECT_EQ(*c->time_line(7), (Line{1, 2, 3}));
+    ASSERT_EQ(*c->raise_generation(7, 0, 2), 1U);
+    EXPECT_EQ(*c->time_line(7), (Line{1, 2}));
+    for (std::uint32_t line = 4; line <= 5; ++line) put(*c, manifest(7, line, 1));
+    EXPECT_EQ(*c->time_line(7), (Line{1, 2, 4, 5}));
+    ASSERT_EQ(*c->raise_generation(7, 0, 4), 2U);
+    put(*c, manifest(7, 6, 2));
+    EXPECT_EQ(*c->time_line(7), (Line{1, 2, 4, 6}));
+    ASSERT_EQ(*c->raise_generation(7, 0, 3), 3U);
+    EXPECT_EQ(*c->time_line(7), (Line{1, 2, 3}));
+    EXPECT_EQ(c->last_committed(7)->line, 3U);
+    EXPECT_EQ(*c->committed(7), (Line{1, 2, 3, 4, 5, 6}));
+}
+
+TEST_F(CatalogTest, ALineWhoseManifestCouldNotBeReadStays) {
+    auto c = open();
+    put(*c, manifest(7, 1));
+    put(*c, manifest(7, 2));
+    auto change = c->reconcile({manifest(7, 1)}, {{7, 2}});
+    ASSERT_TRUE(change);
+    EXPECT_TRUE(change->dropped.empty());
+    EXPECT_EQ(*c->committed(7), (std::vector<std::uint32_t>{1, 2}));
+}
+
 TEST_F(CatalogTest, ManifestsAndPlacesComeBackAsTheyWere) {
     {
         auto c = open();
@@ -226,7 +273,7 @@ TEST_F(CatalogTest, ManifestsAndPlacesComeBackAsTheyWere) {
         ASSERT_TRUE(c->put_place("g1", "h1"));
         ASSERT_TRUE(c->put_place("g1", "h4"));
         ASSERT_TRUE(c->put_place("g2", "h2"));
-        ASSERT_TRUE(c->drop_places("h2"));
+        ASSERT_TRUE(c->put_fenced("h2"));
     }
     auto c = open();
     EXPECT_EQ(to_json(*c->manifest({7, 2})), to_json(manifest(7, 2, 4)));

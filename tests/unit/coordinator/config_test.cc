@@ -35,6 +35,9 @@ TEST(CoordinatorConfig, DeadlinesMustWorkTogether) {
     d.freeze_ms = 30'000;
     d.silence_failsafe_ms = 100'000;
     EXPECT_NE(deadlines_fault(d).find("freeze_ms: less than 30000"), std::string::npos);
+    d = {};
+    d.commit_ms = 86'400'001;
+    EXPECT_NE(deadlines_fault(d).find("commit_ms: at most a day"), std::string::npos);
 }
 
 }  // namespace

@@ -205,6 +205,19 @@ TEST_F(CoordinatorHolds, NoLineIsTakenMeanwhile) {
     expect_next_is_good();
 }
 
+TEST_F(CoordinatorHolds, AJobThatIsCancelledIsLetGo) {
+    w.ready();
+    ask();
+    ASSERT_TRUE(*held);
+    w.slurm->jobs[kJob].running = false;
+    w.slurm->jobs[kJob].state = "CANCELLED";
+    EXPECT_TRUE(w.until([&] { return !w.coordinator->lines().of(kJob); }));
+    expect_released(true);
+    for (const char* h : {"h1", "h2", "h3"}) {
+        EXPECT_EQ(w.count(std::string(h) + " abort_line"), 1) << "its guests run";
+    }
+}
+
 TEST_F(CoordinatorHolds, OneThatIsOnItsWayIsCalledOff) {
     w.ready();
     w.coordinator->holds().hold({kJob, 0, false}, {{}, [this](auto r) { held = std::move(r); }});
@@ -854,6 +867,92 @@ TEST_F(CoordinatorLines, ARestartInMidLineOpensTheGates) {
     auto line = w.line();
     ASSERT_TRUE(line) << line.error().text();
     EXPECT_EQ(line->line, 2U);
+}
+
+TEST_F(CoordinatorLines, LinesOfTheTimeLineAreKeptAndOfTheOneThatWasLeftRetired) {
+    w.ready();
+    for (int i = 1; i <= 2; ++i) ASSERT_TRUE(w.line());
+    w.config.coordinator.keep_lines = 2;
+    ASSERT_TRUE(w.restore(1));
+    ASSERT_TRUE(w.line());  // line 3: 1 and 3 are the time-line's
+    EXPECT_TRUE(w.until([&] { return w.directory.count({kJob, 2}) == 0; }));
+    w.settle();
+    EXPECT_EQ(w.directory.count({kJob, 1}), 1U);
+    EXPECT_EQ(w.directory.count({kJob, 3}), 1U);
+}
+
+// ---- a host without its mount ----
+
+TEST_F(CoordinatorLines, AHostWithoutTheDirectoryTakesNoLineAndSaysWhy) {
+    w.ready();
+    w.bridge("h2").mount(false);
+    w.settle();
+    auto r = w.line();
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::refused);
+    EXPECT_EQ(r.error().why,
+              "h2: /ckpt is not the cluster's checkpoint directory (no marker): mount it");
+    EXPECT_EQ(w.count("h1 prepare_line"), 0);
+    auto status = w.ask(kUser, "status", {});
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->at("hosts").at(1).at("store_fault").as_string(), r.error().why);
+    EXPECT_EQ(status->at("hosts").at(0).at("store_fault").as_string(), "");
+    EXPECT_TRUE(w.rehearsal());  // of which nothing is kept
+    w.bridge("h2").inventory.store = "store-2";
+    w.bridge("h2").tell_inventory();
+    w.settle();
+    EXPECT_NE(w.line().error().why.find("another's marker"), std::string::npos);
+    w.bridge("h2").mount(true);
+    w.settle();
+    auto after = w.line();
+    EXPECT_TRUE(after) << after.error().text();
+}
+
+TEST_F(CoordinatorLines, AnEmptyMountPointIsNotTakenForNoLines) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.stop();
+    w.start();
+    w.log.clear();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) w.bridge(h).mounted = false;
+    for (const char* h : {"h1", "h2", "h3", "h4"}) {
+        w.bridge(h).inventory.store.clear();
+        w.bridge(h).connect();
+    }
+    w.settle(100);
+    auto list = w.ask(kUser, "list", {});
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->at("lines").as_array().size(), 1U);
+    EXPECT_EQ(w.count("h1 sweep_lines") + w.count("h1 list_lines"), 0);
+    EXPECT_FALSE(w.ask(kUser, "delete", {{"id", {{"job", kJob}, {"line", 1}}}}));
+    w.bridge("h3").mount(true);  // on the same connection
+    EXPECT_TRUE(w.until([&] { return w.count("h3 sweep_lines") == 1; }));
+    EXPECT_EQ(w.count("h1 sweep_lines"), 0);
+    list = w.ask(kUser, "list", {});
+    EXPECT_EQ(list->at("lines").as_array().size(), 1U);
+}
+
+// The spare has no guest of the line, and what is worse: nothing mounted.
+TEST_F(CoordinatorLines, ALineIsCommittedAndRetiredByHostsThatSeeIt) {
+    w.config.coordinator.keep_lines = 1;
+    w.stop();
+    w.start();
+    w.ready();
+    w.bridge("h4").mount(false);
+    w.settle();
+    for (int i = 1; i <= 3; ++i) {
+        auto line = w.line();
+        ASSERT_TRUE(line) << line.error().text();
+    }
+    EXPECT_TRUE(w.until([&] { return w.directory.size() == 1; }));
+    EXPECT_EQ(w.count("h4 commit_line"), 0);
+    EXPECT_TRUE(w.bridge("h4").under_mount.empty());
+}
+
+TEST_F(CoordinatorLines, ALineIsCommittedByAHostOfIt) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    EXPECT_EQ(w.count("h4 commit_line"), 0);
 }
 
 TEST_F(CoordinatorLines, ALostCatalogIsFilledFromTheManifests) {

@@ -112,6 +112,33 @@ TEST_F(CoordinatorMoves, AfterTheWordOnlyTheTargetKnows) {
     }
 }
 
+// It never had leave to run there, so nobody need say that it does not.
+TEST_F(CoordinatorMoves, AGuestThatWasNotGivenAwayDoesNotWaitForADeadTarget) {
+    w.ready();
+    w.bridge("h4").mute.insert(AwaitGuest::kType);
+    w.bridge("h2").mute.insert(DropMove::kType);
+    std::optional<Result<MoveReport>> outcome;
+    w.coordinator->moves().move("g2", "h4", "test", {{}, [&](auto r) { outcome = std::move(r); }});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 await_guest") == 1; }));
+    w.bridge("h4").die();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_EQ((*outcome)->line.phase, Phase::aborted);
+    expect_at("h2");
+}
+
+TEST_F(CoordinatorMoves, TheOthersFailsafeOutlastsTheMove) {
+    Deadlines& d = w.config.deadlines;
+    d.silence_failsafe_ms = 1000;
+    d.switch_ms = 5000;
+    w.stop();
+    w.start();
+    w.ready();
+    ASSERT_TRUE(w.move("g2", "h4"));
+    EXPECT_GT(w.master("g1").failsafe_ms, d.switch_ms + d.prepare_ms + 2 * d.release_ms);
+    ASSERT_TRUE(w.line());
+    EXPECT_EQ(w.master("g1").failsafe_ms, 1000U);
+}
+
 TEST_F(CoordinatorMoves, ACoordinatorThatEndsInTheMidstKnowsAfterwards) {
     w.ready();
     w.bridge("h4").mute.insert(ResumeGuests::kType);

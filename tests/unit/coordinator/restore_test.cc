@@ -157,6 +157,37 @@ TEST_F(CoordinatorRestore, APlainRollback) {
     EXPECT_EQ(w.master("g1").releases.back().attempt, 3U);  // attempts go back with the guests
 }
 
+TEST_F(CoordinatorRestore, TheNextOneGoesNotToTheTimeLineThatWasLeft) {
+    w.config.coordinator.keep_lines = 9;
+    w.stop();
+    w.start();
+    w.ready();
+    for (int i = 1; i <= 3; ++i) ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.restore(1));
+    auto again = w.restore();
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->line, 1U);
+    ASSERT_TRUE(w.line());
+    again = w.restore();
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->line, 4U);
+    again = w.restore(3);  // by its number it still can be had
+    ASSERT_TRUE(again) << again.error().text();
+    again = w.restore();
+    EXPECT_EQ(again->line, 3U);
+}
+
+TEST_F(CoordinatorRestore, AHostThatWasNotHeardYetIsGivenMoreTimeThanOneThatWentAway) {
+    w.config.deadlines.bridge_lost_ms = 1000;
+    w.stop();
+    w.start();
+    w.bridge("h1").connect();
+    w.settle();
+    lose("h1");
+    EXPECT_EQ(w.coordinator->hosts().condition("h1"), HostCondition::lost);
+    EXPECT_EQ(w.coordinator->hosts().condition("h2"), HostCondition::away);
+}
+
 TEST_F(CoordinatorRestore, TheSpareTakesTheGuestOfADeadHost) {
     with_fence("echo $1 >> $0.ran");
     w.ready();
@@ -313,6 +344,160 @@ TEST_F(CoordinatorRestore, RootStartsAndStopsGuests) {
               ErrorKind::not_found);
     ASSERT_TRUE(w.ask(0, "start", {{"guest", "g1"}, {"host", "h4"}}));
     EXPECT_TRUE(runs("g1", "h4"));
+}
+
+// ---- no second copy of a guest ----
+
+TEST_F(CoordinatorRestore, AGuestOfAHostThatIsAwayOrLostIsNotStartedElsewhere) {
+    w.ready();
+    w.bridge("h2").channel->close(fail("", "", "cut"));
+    w.settle();
+    const json::object start = {{"guest", "g2"}, {"host", "h4"}};
+    auto answer = w.ask(0, "start", start);
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().why.find("host h2 is away"), std::string::npos) << answer.error().why;
+    ASSERT_TRUE(w.until([&] { return w.coordinator->hosts().find("h2")->lost; }));
+    answer = w.ask(0, "start", start);
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().why.find("grlctl fence h2"), std::string::npos) << answer.error().why;
+    EXPECT_EQ(w.count("h4 start_guest"), 0);
+}
+
+TEST_F(CoordinatorRestore, AHostTheCoordinatorHasNotHeardMayRunWhatTheCatalogSays) {
+    w.ready();
+    w.bridge("h2").die();
+    w.stop();
+    w.start();
+    for (const char* h : {"h1", "h3", "h4"}) w.bridge(h).connect();
+    w.settle();
+    auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}});
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().why.find("host h2 is"), std::string::npos) << answer.error().why;
+    EXPECT_EQ(w.count("h4 start_guest"), 0);
+}
+
+TEST_F(CoordinatorRestore, AHostThatIsOffIsNoObstacleAlsoToTheNextCoordinator) {
+    with_fence("echo $1 >> $0.ran");
+    w.ready();
+    w.bridge("h2").channel->close(fail("", "", "cut"));
+    w.settle();
+    EXPECT_EQ(w.ask(0, "fence", {{"host", "h2"}, {"off", false}}).error().kind,
+              ErrorKind::refused);  // it may come back any moment
+    ASSERT_TRUE(w.until([&] { return w.coordinator->hosts().find("h2")->lost; }));
+    EXPECT_EQ(w.ask(0, "fence", {{"host", "h9"}, {"off", false}}).error().kind,
+              ErrorKind::not_found);
+    EXPECT_EQ(w.ask(0, "fence", {{"host", "h1"}, {"off", true}}).error().kind, ErrorKind::refused);
+    EXPECT_EQ(w.ask(kUser, "fence", {{"host", "h2"}, {"off", false}}).error().kind,
+              ErrorKind::denied);
+    EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
+    ASSERT_TRUE(w.ask(0, "fence", {{"host", "h2"}, {"off", false}}));
+    EXPECT_TRUE(std::filesystem::exists(w.dir + "/fence.ran"));
+    w.settle();
+    w.stop();
+    w.start();
+    for (const char* h : {"h1", "h3", "h4"}) w.bridge(h).connect();
+    w.settle();
+    EXPECT_EQ(w.coordinator->hosts().condition("h2"), HostCondition::fenced);
+    auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}});
+    EXPECT_TRUE(answer) << answer.error().text();
+}
+
+TEST_F(CoordinatorRestore, RootsWordFencesWhereThereIsNoProgram) {
+    w.ready();
+    lose("h2");
+    EXPECT_NE(w.ask(0, "fence", {{"host", "h2"}, {"off", false}}).error().why.find("--off"),
+              std::string::npos);
+    ASSERT_TRUE(w.ask(0, "fence", {{"host", "h2"}, {"off", true}}));
+    EXPECT_TRUE(w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}}));
+}
+
+TEST_F(CoordinatorRestore, OneGuestIsStartedOnceAtATime) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}, {"host", ""}}));
+    w.settle();
+    w.bridge("h2").mute.insert(StartGuest::kType);
+    auto [ours, theirs] = w.pair("ctl");
+    w.coordinator->accept_cluster(theirs, {"ctl", "root", 0, "", ""});
+    ours->start();
+    ours->request_raw("start", {{"guest", "g2"}, {"host", "h2"}}, Milliseconds(5000),
+                      [](const auto&) {});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 start_guest") == 1; }));
+    auto second = w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}});
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().why.find("being started on h2"), std::string::npos);
+    auto restore = w.restore();
+    ASSERT_FALSE(restore);
+    EXPECT_NE(restore.error().why.find("being started on h2"), std::string::npos)
+        << restore.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    ours->close(fail("", "", "done"));
+}
+
+TEST_F(CoordinatorRestore, AGuestIsNotStartedWhileItsJobIsRestored) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").late.insert(RestoreGuests::kType);
+    std::optional<Result<RestoreReport>> outcome;
+    w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h2 restore_guests") == 1; }));
+    auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}});
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().why.find("being restored"), std::string::npos) << answer.error().why;
+    w.bridge("h2").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+}
+
+// The guest had moved away from the host that its line names, and with the catalog that is lost.
+TEST_F(CoordinatorRestore, ALostCatalogDoesNotLoseWhomToFence) {
+    for (const bool torn : {false, true}) {
+        World w;
+        const std::string program = w.dir + "/fence";
+        std::ofstream(program) << "#!/bin/sh\necho $1 >> $0.ran\n";
+        std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+        w.config.coordinator.fence_program = program;
+        w.stop();
+        w.start();
+        w.ready();
+        ASSERT_TRUE(w.line());
+        ASSERT_TRUE(w.move("g2", "h4"));
+        ASSERT_TRUE(w.until([&] { return w.bridge("h2").has("g2", GuestState::absent); }));
+        w.settle(100);
+        const auto records = w.host_records;
+        w.bridge("h4").die();
+        w.host_records = records;
+        w.stop();
+        if (torn) {
+            std::ofstream(w.config.coordinator.catalog) << "no database";
+        } else {
+            std::filesystem::remove(w.config.coordinator.catalog);
+        }
+        w.start();
+        // Nobody has read the directory yet, so nobody knows.
+        EXPECT_EQ(w.ask(0, "start", {{"guest", "g2"}, {"host", "h1"}}).error().kind,
+                  ErrorKind::not_found);
+        w.log.clear();
+        for (const char* h : {"h1", "h2", "h3"}) w.bridge(h).connect();
+        ASSERT_TRUE(w.until([&] { return w.count("h1 sweep_lines") > 0; }));
+        auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h1"}});
+        ASSERT_FALSE(answer);
+        EXPECT_NE(answer.error().why.find("host h4 is"), std::string::npos) << answer.error().why;
+        auto r = w.restore();
+        ASSERT_TRUE(r) << r.error().text();
+        std::string fenced;
+        std::getline(std::ifstream(program + ".ran") >> std::ws, fenced);
+        EXPECT_EQ(fenced, "h4");
+        EXPECT_TRUE(w.bridge("h2").has("g2", GuestState::running));
+    }
+}
+
+TEST_F(CoordinatorRestore, AGuestThatItsHostHasSaidIsGoneMayStartElsewhere) {
+    w.ready();
+    ASSERT_TRUE(w.ask(0, "stop", {{"guest", "g2"}, {"host", ""}}));
+    w.settle();
+    lose("h2");
+    auto answer = w.ask(0, "start", {{"guest", "g2"}, {"host", "h4"}});
+    EXPECT_TRUE(answer) << answer.error().text();
 }
 
 TEST_F(CoordinatorRestore, UnknownAndMisshapenQuestionsAreAnswered) {

@@ -23,6 +23,16 @@ std::string address_of(const std::string& guest) {
 
 // ---- bridges ----
 
+void FakeBridge::mount(bool there) {
+    mounted = there;
+    inventory.store = there ? kStore : "";
+    tell_inventory();
+}
+
+std::map<std::pair<std::uint32_t, std::uint32_t>, json::object>& FakeBridge::directory() {
+    return mounted ? w.directory : under_mount;
+}
+
 void FakeBridge::add(const std::string& guest, GuestState state) {
     inventory.guests.push_back({guest, state, address_of(guest), 256, "digest-of-" + guest});
     if (state != GuestState::absent) inventory.memory_free_mib -= 256;
@@ -60,6 +70,10 @@ void FakeBridge::connect() {
 }
 
 void FakeBridge::tell_inventory() {
+    w.host_records[name].clear();
+    for (const GuestInfo& g : inventory.guests) {
+        if (holds_state(g.state)) w.host_records[name].push_back(g.name);
+    }
     if (channel && channel->is_open()) channel->send(inventory);
 }
 
@@ -132,17 +146,19 @@ void FakeBridge::act(const std::string& type, const json::object& body, Channel:
         if (!images_late) durable(line());
         return;
     } else if (type == CommitLine::kType) {
-        w.directory[{job(), line()}] = body.at("manifest").as_object();
+        directory()[{job(), line()}] = body.at("manifest").as_object();
     } else if (type == ResumeLine::kType || type == AbortLine::kType) {
         standing.erase(line());
     } else if (type == DeleteLine::kType) {
         if (standing.count(line()) != 0) {
             return asker.error(fail("deleting a line", name, "it is under way"));
         }
-        w.directory.erase({job(), line()});
+        directory().erase({job(), line()});
     } else if (type == ListLines::kType) {
         LineList reply;
-        for (const auto& [id, m] : w.directory) reply.manifests.push_back(m);
+        for (const auto& [id, m] : directory()) reply.manifests.push_back(m);
+        for (const auto& [host, guests] : mounted ? w.host_records : Records{})
+            reply.hosts.push_back({host, guests});
         return asker.reply(reply);
     } else if (type == DestroyGuests::kType) {
         for (const auto& g : as(static_cast<DestroyGuests*>(nullptr)).guests) {
@@ -223,6 +239,7 @@ void FakeMaster::connect() {
                     if (!refuses.empty()) {
                         return asker->error(fail("draining", name, refuses));
                     }
+                    failsafe_ms = drain.failsafe_ms;
                     state.attempt = drain.attempt;
                     state.line = drain.line;
                     state.closed = false;
@@ -305,6 +322,8 @@ FakeBridge& World::bridge(const std::string& host) {
     if (!b) {
         b = std::make_unique<FakeBridge>(*this, host);
         b->inventory = {host, "qemu", "QEMU 7.2.22", 1024, 1024, {}};
+        b->inventory.store = kStore;
+        b->inventory.image_dir = "/ckpt";
     }
     return *b;
 }

@@ -21,6 +21,7 @@ namespace grl::coordinator {
 
 inline constexpr std::uint32_t kJob = 12;
 inline constexpr std::uint32_t kUser = 1000;
+inline constexpr const char* kStore = "store-1";  // the checkpoint directory's id
 
 struct World;
 
@@ -73,11 +74,17 @@ struct FakeBridge {
     void add(const std::string& guest, GuestState state);
     void let();
     bool has(const std::string& guest, GuestState state) const;
+    // Without its mount a host has a directory of its own, which is empty and has no marker.
+    void mount(bool there);
+    std::map<std::pair<std::uint32_t, std::uint32_t>, json::object>& directory();
 
     World& w;
     std::string name;
     std::shared_ptr<Channel> channel;
     Inventory inventory;
+    using Records = std::map<std::string, std::vector<std::string>>;
+    bool mounted = true;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, json::object> under_mount;
     std::set<std::string> mute;
     std::map<std::string, Error> refuse;
     std::set<std::string> late;
@@ -116,6 +123,7 @@ struct FakeMaster {
     std::uint64_t issued = 100;
     std::uint32_t proof_ranks = 6;
     std::vector<Release> releases;
+    std::uint32_t failsafe_ms = 0;  // of the last drain
     std::uint32_t origin_host = 0;  // last number of the address it proves itself from; 0: its own
     std::uint32_t uid = 0;
 };
@@ -164,6 +172,7 @@ struct World {
     std::map<std::string, std::unique_ptr<FakeBridge>> bridges;
     std::map<std::string, std::unique_ptr<FakeMaster>> masters;
     std::map<std::pair<std::uint32_t, std::uint32_t>, json::object> directory;  // manifests
+    std::map<std::string, std::vector<std::string>> host_records;               // beside the images
     std::vector<std::string> log;
     std::map<std::uint32_t, std::map<std::string, StepState>> saved;  // line → node → its master's
 };
