@@ -15,8 +15,8 @@ struct Walk {
 };
 
 std::uintptr_t function_of(std::uintptr_t code) {
-    return reinterpret_cast<std::uintptr_t>(
-        _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(code)));
+    void* const at = reinterpret_cast<void*>(code);  // NOLINT: addresses are what this is about
+    return reinterpret_cast<std::uintptr_t>(_Unwind_FindEnclosingFunction(at));
 }
 
 // The unwinder tells a frame's address when it has come to the next one.
