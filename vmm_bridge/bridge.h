@@ -56,6 +56,7 @@ class Bridge {
     // bridge_guests.cc
     void start_guest(const StartGuest& ask, Callback<Done> done);
     void destroy_guests(const DestroyGuests& ask, Callback<Done> done);
+    void check_restore(const CheckRestore& ask, Callback<VerifiedLine> done);
     void restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done);
     void resume_guests(const ResumeGuests& ask, Callback<Done> done);
     // bridge_lines.cc
@@ -103,6 +104,9 @@ class Bridge {
         };
     }
     std::uint64_t memory_free_mib() const;
+    // Whether there is room for all of these when the guests in `leaving` are gone.
+    Result<void> check_room(const std::vector<GuestDefinition>& guests,
+                            const std::vector<std::string>& leaving) const;
     void reload_definitions();
     Result<GuestDefinition> definition_of(const std::string& guest) const;
     const GuestView* view_of(const std::vector<GuestView>& views, const std::string& guest) const;

@@ -45,10 +45,10 @@ void RestoreRun::entered() {
     if (!over() && hooks_.progress) hooks_.progress(report_);
 }
 
-// Until a host that does not answer is known to be lost; then the program has its time.
+// Until a host that does not answer is known to be lost.
 std::optional<Milliseconds> RestoreRun::state_limit() const {
     auto limit = TableRun::state_limit();
-    if (state() == RestoreState::fence) *limit += 4 * Milliseconds(deadlines_.bridge_lost_ms);
+    if (state() == RestoreState::look) *limit += 4 * Milliseconds(deadlines_.bridge_lost_ms);
     return limit;
 }
 
@@ -74,16 +74,20 @@ void RestoreRun::act() {
             return wait();
         case RestoreState::check:
             return check();
-        case RestoreState::fence:
-            return fence();
-        case RestoreState::destroy:
-            return destroy();
+        case RestoreState::look:
+            return look();
         case RestoreState::place:
             return place();
-        case RestoreState::restore:
-            return restore();
+        case RestoreState::verify:
+            return verify();
+        case RestoreState::fence:
+            return fence();
         case RestoreState::raise:
             return raise();
+        case RestoreState::destroy:
+            return destroy();
+        case RestoreState::restore:
+            return restore();
         case RestoreState::resume:
             return resume();
         case RestoreState::rejoin:
@@ -102,6 +106,7 @@ void RestoreRun::end() {
                                 (report_.line ? " to line " + std::to_string(report_.line) : "");
     Result<RestoreReport> outcome = report_;
     if (state() == RestoreState::done) {
+        for (const std::string& note : report_.notes) log_warning(subject + ": " + note);
         log_info(subject + " is done, generation " + std::to_string(generation_));
     } else {
         const std::string why = name_of(*machine().turned_back_in()) + ": " + reason();
@@ -124,8 +129,7 @@ void RestoreRun::host_away(const std::string& host, const std::string& why) {
 }
 
 void RestoreRun::guest_died(const std::string& guest, const std::string& reason) {
-    const bool stands = state() == RestoreState::restore || state() == RestoreState::raise ||
-                        takes_masters(state());
+    const bool stands = state() == RestoreState::restore || takes_masters(state());
     if (!stands || plan_.count(guest) == 0) return;
     failed("guest " + guest + " died: " + reason);
 }

@@ -1,5 +1,5 @@
-// One restore on its way: does what its table says (table.h). The stages stand in stages.cc, the
-// fence in fence.cc, the masters' way back in rejoin.cc.
+// One restore on its way: does what its table says (table.h). The stages stand in stages.cc, which
+// hosts are lost and their end in fence.cc, the masters' way back in rejoin.cc.
 // Runs on the io_context's thread; nothing blocks.
 #pragma once
 
@@ -57,11 +57,13 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     // One per stage, in the order in which they run.
     void wait();
     void check();
-    void fence();
-    void destroy();
+    void look();
     void place();
-    void restore();
+    void verify();
+    void fence();
     void raise();
+    void destroy();
+    void restore();
     void resume();
     void rejoin();
     void clean();
@@ -71,9 +73,12 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     void check_manifest(Manifest manifest);
     void check_job(const JobFacts& facts);
     void again(std::function<void()> look);  // soon, in the same stage
-    void fence_lost();
-    void fence_hosts();
-    bool gone_meanwhile();  // and so refused
+    void await_lost();
+    bool cannot_fence(const std::set<std::string>& lost);  // and so refused
+    bool gone_meanwhile();                                 // and so refused
+    void verified(const VerifiedLine& verified);
+    void judge();  // what verify has brought
+    void no_line(const Error& error);
     void destroy_all();
     void destroy_on(const Host& host);
     void note_restored(const RestoredGuests& restored);
@@ -92,6 +97,8 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     Lines& lines_;
     std::uint32_t job_;
     std::optional<std::uint32_t> line_;
+    std::uint32_t before_ = 0;  // only lines before this one; 0: any
+    std::string damage_;        // of the line that is verified
     Hooks hooks_;
     RestoreReport report_;
     ErrorKind kind_ = ErrorKind::failed;

@@ -51,8 +51,10 @@ void RestoreRun::check() {
         std::uint32_t generation;
         std::map<std::string, std::string> places;
     };
-    auto work = [job = job_, line = line_](Catalog& c) -> Result<Known> {
-        auto manifest = line ? c.manifest({job, *line}) : c.last_committed(job);
+    auto work = [job = job_, line = line_, before = before_](Catalog& c) -> Result<Known> {
+        auto manifest = line     ? c.manifest({job, *line})
+                        : before ? c.last_committed_before({job, before})
+                                 : c.last_committed(job);
         if (!manifest) return manifest.error();
         auto generation = c.generation(job);
         if (!generation) return generation.error();
@@ -61,7 +63,7 @@ void RestoreRun::check() {
         return Known{std::move(*manifest), *generation, std::move(*places)};
     };
     parts_.store.run(work, here([this](Result<Known> known) {
-                         if (!known) return refuse(known.error().why, known.error().kind);
+                         if (!known) return no_line(known.error());
                          places_ = std::move(known->places);
                          generation_ = std::max(known->generation, known->manifest.generation);
                          check_manifest(std::move(known->manifest));
@@ -71,6 +73,7 @@ void RestoreRun::check() {
 void RestoreRun::check_manifest(Manifest manifest) {
     manifest_ = std::move(manifest);
     report_.line = manifest_.line;
+    report_.guests.clear();
     for (const ManifestGuest& g : manifest_.guests) {
         GuestReport guest;
         guest.guest = g.name;
@@ -99,6 +102,67 @@ void RestoreRun::check_job(const JobFacts& facts) {
     all_answered();
 }
 
+void RestoreRun::place() {
+    room_ = room();
+    auto plan = place_guests(needs(), room_, manifest_.driver);
+    if (!plan) return refuse(plan.error().why);
+    plan_ = std::move(*plan);
+    for (const ManifestGuest& g : manifest_.guests) places_[g.name] = home(g);
+    for (GuestReport& g : report_.guests) g.host = plan_[g.guest];
+    all_answered();
+}
+
+// By those who will load them, on the storage that they will load them from.
+void RestoreRun::verify() {
+    damage_.clear();
+    for (const auto& [host, guests] : by_host()) {
+        CheckRestore message{{job_, manifest_.line}, guests, {}};
+        for (const ManifestGuest& g : manifest_.guests) message.leaving.push_back(g.name);
+        ask_host<VerifiedLine>(host, message,
+                               [this](const VerifiedLine& checked) { verified(checked); });
+    }
+}
+
+void RestoreRun::verified(const VerifiedLine& checked) {
+    for (const GuestVerified& g : checked.guests) {
+        if (!g.good) damage_ += (damage_.empty() ? "" : "; ") + g.guest + ": " + g.reason;
+    }
+    if (awaited() == 1 && !damage_.empty()) judge();
+}
+
+// Only what no host could do is a reason to go further back: an image that is damaged stays so.
+void RestoreRun::judge() {
+    const std::string line = "line " + std::to_string(manifest_.line);
+    if (line_) return refuse(line + " cannot be restored: " + damage_);
+    report_.notes.push_back(line + " was passed over: " + damage_);
+    log_warning("restore of job " + std::to_string(job_) + ": " + report_.notes.back());
+    before_ = manifest_.line;
+    plan_.clear();
+    fire(RestoreEvent::damaged);
+}
+
+// None, or none any more: then every one of them was found damaged.
+void RestoreRun::no_line(const Error& error) {
+    if (before_ == 0 || error.kind != ErrorKind::not_found) return refuse(error.why, error.kind);
+    std::string why = "no line of the job can be restored";
+    for (const std::string& note : report_.notes) why += "; " + note;
+    refuse(why);
+}
+
+// Masters may know of a higher one than the catalog.
+void RestoreRun::raise() {
+    for (Step* step : parts_.steps.of_job(job_)) {
+        generation_ = std::max(generation_, step->generation);
+    }
+    parts_.store.run(
+        [job = job_, known = generation_](Catalog& c) { return c.raise_generation(job, known); },
+        here([this](const Result<std::uint32_t>& generation) {
+            if (!generation) return failed(generation.error().text());
+            generation_ = report_.generation = *generation;
+            all_answered();
+        }));
+}
+
 void RestoreRun::destroy() {
     if (gone_meanwhile()) return;
     // Only now: a restore that is refused leaves the job held.
@@ -108,12 +172,7 @@ void RestoreRun::destroy() {
 
 void RestoreRun::destroy_all() {
     if (gone_meanwhile()) return;
-    for (Step* step : parts_.steps.of_job(job_)) {
-        generation_ = std::max(generation_, step->generation);
-    }
     parts_.steps.drop_job(job_, fail("serving a master", "", "its job is rolled back"));
-    room_ = room();
-    for (const ManifestGuest& g : manifest_.guests) places_[g.name] = home(g);
     for (const Host* host : parts_.hosts.connected()) destroy_on(*host);
     all_asked();
 }
@@ -126,18 +185,6 @@ void RestoreRun::destroy_on(const Host& host) {
         }
     }
     if (!message.guests.empty()) ask_host<Done>(host.name, message);
-}
-
-void RestoreRun::place() {
-    std::vector<PlacementHost> left;
-    for (const PlacementHost& host : room_) {
-        if (parts_.hosts.condition(host.name) == HostCondition::connected) left.push_back(host);
-    }
-    auto plan = place_guests(needs(), left, manifest_.driver);
-    if (!plan) return refuse(plan.error().why);
-    plan_ = std::move(*plan);
-    for (GuestReport& g : report_.guests) g.host = plan_[g.guest];
-    all_answered();
 }
 
 void RestoreRun::restore() {
@@ -155,16 +202,6 @@ void RestoreRun::note_restored(const RestoredGuests& restored) {
         }
     }
     if (hooks_.progress) hooks_.progress(report_);
-}
-
-void RestoreRun::raise() {
-    parts_.store.run(
-        [job = job_, known = generation_](Catalog& c) { return c.raise_generation(job, known); },
-        here([this](const Result<std::uint32_t>& generation) {
-            if (!generation) return failed(generation.error().text());
-            generation_ = report_.generation = *generation;
-            all_answered();
-        }));
 }
 
 void RestoreRun::resume() {

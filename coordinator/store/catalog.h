@@ -46,6 +46,7 @@ class Catalog {
     Result<Manifest> manifest(LineId id);  // ErrorKind::not_found
     Result<LineReport> report(LineId id);
     Result<Manifest> last_committed(std::uint32_t job);               // ErrorKind::not_found
+    Result<Manifest> last_committed_before(LineId id);                // likewise
     Result<std::vector<std::uint32_t>> committed(std::uint32_t job);  // upward
     Result<std::map<std::uint32_t, LastLine>> last_lines();           // of every job
     // Committed and aborted ones, by job and line.

@@ -232,7 +232,10 @@ json::value to_json(const T& value) {
     return Json<T>::write(&value);
 }
 
-// Of a described struct.
+// Of a described struct; what is an object already stays as it is.
+inline json::object to_object(const json::object& value) {
+    return value;
+}
 template <class T>
 json::object to_object(const T& value) {
     return write_struct(&value, JsonFields<T>::kAll);

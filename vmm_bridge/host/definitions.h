@@ -35,9 +35,9 @@ template <class Section>
 Result<Section> read_section(const json::object& section, const std::string& name,
                              Unknown unknown = Unknown::pass) {
     Section read;
-    std::string why;
-    if (read_json(json::value(section), read, why, name, unknown)) return read;
-    return fail("reading configuration", "", why, ErrorKind::usage);
+    JsonReading reading{unknown, {}};
+    if (Json<Section>::read(json::value(section), &read, reading, name)) return read;
+    return fail("reading configuration", "", reading.why, ErrorKind::usage);
 }
 
 template <class Section>

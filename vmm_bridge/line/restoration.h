@@ -20,6 +20,10 @@ namespace grl::bridge {
 
 namespace asio = boost::asio;
 
+// Whether they could be: all that restore_guests verifies, and nothing is loaded.
+void check_images(asio::io_context& io, const LineStore& store, LineId id,
+                  std::vector<GuestDefinition> guests, Callback<VerifiedLine> done);
+
 void restore_guests(asio::io_context& io, Driver& driver, const LineStore& store, LineId id,
                     std::vector<GuestDefinition> guests, Callback<RestoredGuests> done);
 

@@ -568,6 +568,37 @@ TEST_F(BridgeTest, ARestoreBringsTheGuestsBackPausedOrNone) {
     EXPECT_TRUE(everything_runs());
 }
 
+TEST_F(BridgeTest, WhatARestoreNeedsIsCheckedWhileTheGuestsRun) {
+    auto check = [&](std::uint32_t line, json::array leaving) {
+        return ask("check_restore",
+                   of_line(line, {{"guests", {"g1", "g2"}}, {"leaving", std::move(leaving)}}));
+    };
+    take_line(1);
+    commit(1);
+    auto good = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    ASSERT_EQ(good->guests.size(), 2U);
+    EXPECT_TRUE(good->guests[0].good && good->guests[1].good);
+    EXPECT_FALSE(check(1, {"g1"})) << "there is no second room for g2";
+    EXPECT_NE(last_error.find("no room"), std::string::npos) << last_error;
+
+    std::string bytes = read_text(line_path(1) + "/g2.img");
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    write_text(line_path(1) + "/g2.img", bytes);
+    auto bad = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    EXPECT_TRUE(bad->guests[0].good);
+    EXPECT_FALSE(bad->guests[1].good);
+    EXPECT_NE(bad->guests[1].reason.find("its bytes have changed"), std::string::npos);
+    std::filesystem::remove(line_path(1) + "/manifest.json");
+    bad = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    EXPECT_FALSE(bad->guests[0].good);
+
+    write_definition(config.bridge.guest_dir, test_definition("g1", 31));
+    commit(1);
+    EXPECT_FALSE(check(1, {"g1", "g2"})) << "that is the host's fault, not the line's";
+    EXPECT_NE(last_error.find("definition on this host differs"), std::string::npos) << last_error;
+    EXPECT_TRUE(everything_runs());
+}
+
 TEST_F(BridgeTest, GuestsDestroyedInTheMidstOfARestoreAreGone) {
     take_line(1);
     commit(1);

@@ -99,8 +99,85 @@ TEST_F(CoordinatorRestore, AnImageThatDoesNotLoadLeavesNoHalves) {
     w.bridge("h2").refuse.clear();
     auto again = w.restore();
     ASSERT_TRUE(again) << again.error().text();
+    expect_generation(2);  // the first had begun to be
+}
+
+// ---- what cannot be restored costs nothing ----
+
+TEST_F(CoordinatorRestore, ADamagedLineIsPassedOverForTheOneBeforeIt) {
+    w.ready();
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {3};
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->line, 2U);
+    ASSERT_EQ(r->notes.size(), 1U);
+    EXPECT_EQ(r->notes[0], "line 3 was passed over: g2: its bytes have changed");
+    EXPECT_LT(w.place_of("h2 check_restore"), w.place_of("h1 destroy_guests"));
+    EXPECT_EQ(w.count("h2 check_restore"), 2);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 1);
+    EXPECT_EQ(w.master("g1").releases.back().line, 2U);
     expect_generation(1);
 }
+
+TEST_F(CoordinatorRestore, WhereEveryLineIsDamagedTheJobRunsOn) {
+    w.ready();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {1, 2};
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::refused);
+    EXPECT_NE(r.error().why.find("no line of the job can be restored"), std::string::npos);
+    EXPECT_NE(r.error().why.find("line 2 was passed over: g2: its"), std::string::npos);
+    EXPECT_NE(r.error().why.find("line 1 was passed over: g2: its"), std::string::npos);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g1", "h1"));
+    auto next = w.line();
+    ASSERT_TRUE(next) << next.error().text();
+    EXPECT_EQ(next->generation, 0U);
+}
+
+TEST_F(CoordinatorRestore, ADamagedLineThatWasAskedForIsRefusedWithItsReason) {
+    w.ready();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {2};
+    auto r = w.restore(2);
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("line 2 cannot be restored: g2: its bytes have changed"),
+              std::string::npos)
+        << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, AHostThatCannotVerifyOrIsLostThenHarmsNothing) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").refuse[CheckRestore::kType] = fail("restoring", "h2", "no room");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("verify: host h2: restoring (h2): no room"), std::string::npos)
+        << r.error().why;
+    w.bridge("h2").refuse.clear();
+    w.bridge("h2").mute.insert(CheckRestore::kType);
+    EXPECT_FALSE(w.restore());
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g2", "h2"));
+    w.bridge("h2").mute.clear();
+    ASSERT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, ALostHostIsNotTurnedOffForALineThatIsDamaged) {
+    with_fence("touch $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    w.bridge("h4").damaged = {1};
+    EXPECT_FALSE(w.restore());
+    EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
+}
+
+// ---- and what comes after ----
 
 TEST_F(CoordinatorRestore, AHostThatIsLostWhileItLoadsEndsTheRestore) {
     w.ready();
@@ -141,8 +218,9 @@ TEST_F(CoordinatorRestore, APlainRollback) {
     ASSERT_TRUE(r) << r.error().text();
     EXPECT_EQ(r->line, 2U);
     EXPECT_EQ(r->generation, 1U);
-    EXPECT_EQ(r->stages, (std::vector<std::string>{"wait", "check", "fence", "destroy", "place",
-                                                   "restore", "raise", "resume", "rejoin"}));
+    EXPECT_EQ(r->stages, (std::vector<std::string>{"wait", "check", "look", "place", "verify",
+                                                   "fence", "raise", "destroy", "restore",
+                                                   "resume", "rejoin"}));
     expect_generation(1);
     for (int i = 1; i <= 3; ++i) {
         EXPECT_TRUE(runs("g" + std::to_string(i), "h" + std::to_string(i)));
