@@ -165,6 +165,7 @@ Manifest LineRecord::manifest(const LineOrder& order, const std::string& cluster
     m.generation = order.generation;
     m.attempt = order.attempt;
     m.every_s = order.every_s;
+    m.life = order.life;
     m.proof = report_.proof;
     m.phases = report_.phases;
     m.phases.back().ms = ms_since(phase_began_);

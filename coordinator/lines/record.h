@@ -37,6 +37,7 @@ struct LineOrder {
     std::uint32_t generation = 0;
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
+    JobLife life;
     std::vector<LineHost> hosts;  // that capture or stop guests
     std::vector<LineMember> members;
 };

@@ -8,12 +8,13 @@
 namespace grl::coordinator {
 
 RestoreRun::RestoreRun(Parts parts, Lines& lines, std::uint32_t job,
-                       std::optional<std::uint32_t> line, Hooks hooks)
+                       std::optional<std::uint32_t> line, OtherLife other_life, Hooks hooks)
     : TableRun(restore_table(), parts.config.deadlines, parts.io),
       parts_(parts),
       lines_(lines),
       job_(job),
       line_(line),
+      other_life_(other_life),
       hooks_(std::move(hooks)),
       poll_(parts.io) {
     report_.job = job;

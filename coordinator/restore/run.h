@@ -22,6 +22,10 @@
 
 namespace grl::coordinator {
 
+// Whether a line of another life of the job number may be laid over this one. Not even its owner may
+// lay it over another user's job.
+enum class OtherLife { refused, own, any };
+
 class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
   public:
     struct Hooks {
@@ -33,7 +37,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
 
     // The last committed line if none is given.
     RestoreRun(Parts parts, Lines& lines, std::uint32_t job, std::optional<std::uint32_t> line,
-               Hooks hooks);
+               OtherLife other_life, Hooks hooks);
     void start() override;
     void abandon() override;
 
@@ -72,6 +76,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     void refuse(const std::string& why, ErrorKind kind = ErrorKind::refused);
     void check_manifest(Manifest manifest);
     void check_job(const JobFacts& facts);
+    std::string other_life(const JobFacts& facts);  // why the line is not this job's, or nothing
     void again(std::function<void()> look);  // soon, in the same stage
     void await_lost();
     bool cannot_fence(const std::set<std::string>& lost);  // and so refused
@@ -97,6 +102,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     Lines& lines_;
     std::uint32_t job_;
     std::optional<std::uint32_t> line_;
+    OtherLife other_life_;
     std::uint32_t before_ = 0;  // only lines before this one; 0: any
     std::string damage_;        // of the line that is verified
     Hooks hooks_;

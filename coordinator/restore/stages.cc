@@ -1,5 +1,6 @@
 // What a restore does in each stage, in the order of the stages.
 #include <algorithm>
+#include <ctime>
 
 #include "coordinator/restore/run.h"
 #include "grl/base/log.h"
@@ -15,6 +16,14 @@ namespace {
 
 constexpr Milliseconds kPoll{100};
 constexpr const char* kWhy = "a restore was asked for";
+
+std::string time_text(std::int64_t epoch_s) {
+    const auto at = static_cast<std::time_t>(epoch_s);
+    std::tm local{};
+    localtime_r(&at, &local);
+    char text[32];
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local)};
+}
 }  // namespace
 
 template <class Reply, class Message>
@@ -90,9 +99,47 @@ void RestoreRun::check_manifest(Manifest manifest) {
                       }));
 }
 
+// Slurm uses a number again, and a requeued job keeps its own: memory of the one life must not be
+// laid over the other without being asked to, and over another user's job only by root. A manifest
+// of an older release does not say which life it is of: it is taken for this one if it is the same
+// user's, as it would else be worth nothing, and the asker is told.
+std::string RestoreRun::other_life(const JobFacts& facts) {
+    const std::string line = "line " + std::to_string(manifest_.line);
+    const std::string remedy = " (--into-other-life goes back to it all the same)";
+    if (manifest_.uid != facts.uid) {
+        const std::string why = line + " is of user " + std::to_string(manifest_.uid) +
+                                ", and the job now is user " + std::to_string(facts.uid) + "'s";
+        if (other_life_ != OtherLife::any) return why + ", which only root may ignore" + remedy;
+        report_.notes.push_back(why);
+        return {};
+    }
+    if (!manifest_.life) {
+        report_.notes.push_back(line + " does not say which life of the job it is of");
+        return {};
+    }
+    std::string why = line + " is of another life of the job: ";
+    const JobLife &then = *manifest_.life, &now = facts.life;
+    if (then.submitted_at_s != now.submitted_at_s) {
+        why += "that was submitted at " + time_text(then.submitted_at_s) + ", this one at " +
+               time_text(now.submitted_at_s);
+    } else if (then.restarts != now.restarts) {
+        why += "it had been restarted " + std::to_string(then.restarts) + " times, and now " +
+               std::to_string(now.restarts);
+    } else if (then.started_at_s != now.started_at_s) {
+        why += "that was started at " + time_text(then.started_at_s) + ", this one at " +
+               time_text(now.started_at_s);
+    } else {
+        return {};
+    }
+    if (other_life_ == OtherLife::refused) return why + remedy;
+    report_.notes.push_back(why);
+    return {};
+}
+
 // Guests that Slurm has given to somebody else, or takes for free, must not become this job again.
 void RestoreRun::check_job(const JobFacts& facts) {
     if (!facts.running) return refuse("Slurm says that the job is " + facts.state);
+    if (const std::string why = other_life(facts); !why.empty()) return refuse(why);
     if (!facts.sharing.empty()) return refuse(facts.sharing);
     for (const ManifestGuest& g : manifest_.guests) {
         if (std::find(facts.nodes.begin(), facts.nodes.end(), g.name) == facts.nodes.end()) {

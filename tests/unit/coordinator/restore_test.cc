@@ -177,6 +177,91 @@ TEST_F(CoordinatorRestore, ALostHostIsNotTurnedOffForALineThatIsDamaged) {
     EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
 }
 
+// ---- a number is not a job ----
+
+TEST_F(CoordinatorRestore, ALineOfAnotherLifeOfTheNumberIsRefused) {
+    const JobLife line{1000, 1010, 0};
+    w.slurm->jobs[kJob].life = line;
+    w.ready();
+    ASSERT_TRUE(w.line());
+    const json::object& manifest = w.directory.begin()->second;
+    EXPECT_EQ(from_json<Manifest>(manifest, "manifest")->life, line);
+    for (const auto& [now, text] : std::vector<std::pair<JobLife, std::string>>{
+             {{2000, 2010, 0}, "that was submitted at"},
+             {{1000, 1010, 1}, "it had been restarted 0 times, and now 1"},
+             {{1000, 1500, 0}, "that was started at"}}) {
+        w.slurm->jobs[kJob].life = now;
+        for (std::uint32_t uid : {0U, kUser}) {
+            auto r = w.ask(uid, "restore", {{"job", kJob}});
+            ASSERT_FALSE(r);
+            EXPECT_EQ(r.error().kind, ErrorKind::refused);
+            EXPECT_NE(r.error().why.find("line 1 is of another life of the job: " + text),
+                      std::string::npos)
+                << r.error().why;
+            EXPECT_NE(r.error().why.find("--into-other-life"), std::string::npos);
+        }
+    }
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g1", "h1"));
+    auto r = w.ask(kUser, "restore", {{"job", kJob}, {"into_other_life", true}});
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(from_json<RestoreReport>(*r, "report")->notes.size(), 1U);
+}
+
+TEST_F(CoordinatorRestore, AnotherUsersLineIsForRootAloneAndOnlyIfAskedFor) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    // The number is 1001's job now, and its step runs.
+    w.slurm->jobs[kJob].uid = 1001;
+    const json::object plain = {{"job", kJob}};
+    const json::object other = {{"job", kJob}, {"into_other_life", true}};
+    for (const auto& [uid, body, kind] :
+         std::vector<std::tuple<std::uint32_t, json::object, ErrorKind>>{
+             {1001, plain, ErrorKind::denied},
+             {1001, other, ErrorKind::denied},
+             {kUser, plain, ErrorKind::refused},
+             {kUser, other, ErrorKind::refused},
+             {0, plain, ErrorKind::refused}}) {
+        auto r = w.ask(uid, "restore", body);
+        ASSERT_FALSE(r) << uid;
+        EXPECT_EQ(r.error().kind, kind) << r.error().text();
+    }
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+// Who runs a step under that number may not have the memory of who ran one before.
+TEST_F(CoordinatorRestore, ARunningStepGivesNobodyALineOfAnother) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    for (const char* g : {"g1", "g2", "g3"}) w.master(g).die();
+    w.coordinator->steps().drop_job(kJob, fail("", "", "over"));
+    w.slurm->jobs[kJob].uid = 1001;
+    for (const char* g : {"g1", "g2", "g3"}) w.master(g).state.uid = 1001;
+    w.job_here();
+    auto r = w.ask(1001, "restore", {{"job", kJob}});
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::denied) << r.error().text();
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, AnOldManifestIsTakenForTheSameUsersJobAndThatIsSaid) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.stop();
+    w.directory.begin()->second.erase("life");
+    std::filesystem::remove(w.config.coordinator.catalog);
+    w.start();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) w.bridge(h).connect();
+    w.settle();
+    w.job_here();
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    ASSERT_EQ(r->notes.size(), 1U);
+    EXPECT_EQ(r->notes[0], "line 1 does not say which life of the job it is of");
+    w.slurm->jobs[kJob].uid = 1001;
+    EXPECT_FALSE(w.restore());
+}
+
 // ---- and what comes after ----
 
 TEST_F(CoordinatorRestore, AHostThatIsLostWhileItLoadsEndsTheRestore) {
