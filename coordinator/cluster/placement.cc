@@ -16,6 +16,7 @@ struct Seat {
 // Why the guest cannot go there; empty: it can.
 std::string obstacle(const PlacementGuest& guest, const Seat& seat, const std::string& driver) {
     const PlacementHost& host = seat.host;
+    if (host.closed && host.name != guest.host) return host.name + " is closed for service";
     if (host.driver != driver) return host.name + " runs " + host.driver + ", not " + driver;
     const auto definition = host.definitions.find(guest.name);
     if (definition == host.definitions.end()) return host.name + " does not define it";
@@ -33,6 +34,7 @@ std::string obstacle(const PlacementGuest& guest, const Seat& seat, const std::s
 }
 
 bool better(const Seat& a, const Seat& b) {
+    if (a.host.closed != b.host.closed) return b.host.closed;
     if (a.host.free_mib != b.host.free_mib) return a.host.free_mib > b.host.free_mib;
     if (a.taken != b.taken) return a.taken < b.taken;
     return a.host.name < b.host.name;
@@ -84,7 +86,7 @@ Result<std::map<std::string, std::string>> place_guests(const std::vector<Placem
     for (const PlacementGuest& guest : guests) {
         auto home = std::find_if(seats.begin(), seats.end(),
                                  [&](const Seat& s) { return s.host.name == guest.host; });
-        if (home != seats.end() && obstacle(guest, *home, driver).empty()) {
+        if (home != seats.end() && !home->host.closed && obstacle(guest, *home, driver).empty()) {
             sit(guest, *home, placed);
         } else {
             moving.push_back(&guest);

@@ -3,7 +3,8 @@
 // A guest stays on its host if that is connected and has room; else it goes to the connected host
 // with most free memory left, between equals to the one with fewer guests of this job, then by
 // name. A host can take a guest if it defines it with the same digest and has the image's kind of
-// VMM.
+// VMM. A host that is closed for service gets no guest that was not there; one that was goes to
+// another host, and stays only where no other can take it, as it must be somewhere.
 #pragma once
 
 #include <cstdint>
@@ -36,11 +37,7 @@ struct PlacementHost {  // connected ones only
     std::map<std::string, PlacementDefinition> definitions;  // by guest
     std::size_t taken = 0;                                   // guests of this job that stay here
     std::uint32_t free_adapters = 0;
-};
-
-struct PlacementRoom {
-    std::uint64_t mib = 0;
-    std::uint32_t adapters = 0;
+    bool closed = false;  // for service
 };
 
 // What its inventory says, all of whose guests stay.

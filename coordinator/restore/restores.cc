@@ -25,16 +25,6 @@ void Restores::request(std::uint32_t job, std::optional<std::uint32_t> line,
         runs_.erase(job);
         done(std::move(outcome));
     };
-    hooks.reserved = [this, job](const std::string& host) {
-        PlacementRoom all;
-        for (const auto& [other, run] : runs_) {
-            if (other == job) continue;
-            const PlacementRoom one = run->reserves(host);
-            all.mib += one.mib;
-            all.adapters += one.adapters;
-        }
-        return all;
-    };
     auto run = std::make_shared<RestoreRun>(parts_, lines_, job, line, other_life, std::move(hooks));
     runs_[job] = run;
     run->start();

@@ -28,6 +28,7 @@ void RestoreRun::start() {
 
 void RestoreRun::abandon() {
     TableRun::abandon();
+    parts_.room.free(owner());
     poll_.cancel();
     hooks_ = {};
 }
@@ -115,6 +116,7 @@ void RestoreRun::end() {
         log_warning(outcome.error().text());
     }
     lines_.hold_off(job_, "");
+    parts_.room.free(owner());
     asio::post(io(), [self = shared_from_this(), this, outcome] {
         if (hooks_.ended) hooks_.ended(outcome);
     });
@@ -133,21 +135,6 @@ void RestoreRun::guest_died(const std::string& guest, const std::string& reason)
     const bool stands = state() == RestoreState::restore || takes_masters(state());
     if (!stands || plan_.count(guest) == 0) return;
     failed("guest " + guest + " died: " + reason);
-}
-
-PlacementRoom RestoreRun::reserves(const std::string& host) const {
-    PlacementRoom room;
-    if (state() != RestoreState::restore) return room;
-    const auto at = std::ranges::find(room_, host, &PlacementHost::name);
-    for (const ManifestGuest& g : manifest_.guests) {
-        auto it = plan_.find(g.name);
-        if (it == plan_.end() || it->second != host) continue;
-        room.mib += g.memory_mib;
-        if (at == room_.end()) continue;
-        const auto definition = at->definitions.find(g.name);
-        if (definition != at->definitions.end()) room.adapters += definition->second.adapters;
-    }
-    return room;
 }
 
 JobReport RestoreRun::job_report() const {

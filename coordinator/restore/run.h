@@ -31,8 +31,6 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     struct Hooks {
         std::function<void(const RestoreReport&)> progress;
         std::function<void(Result<RestoreReport>)> ended;  // once
-        // What other restores are about to take on a host.
-        std::function<PlacementRoom(const std::string& host)> reserved;
     };
 
     // The last committed line if none is given.
@@ -46,7 +44,6 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     // A master of the job that has joined its step; only while it takes masters.
     void master_joined(const std::shared_ptr<Channel>& channel, const StepState& master);
 
-    PlacementRoom reserves(const std::string& host) const;
     JobReport job_report() const;
 
   private:
@@ -93,7 +90,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
                   std::function<void(const Reply&)> take = {});
 
     std::set<std::string> lost_hosts(HostCondition condition) const;
-    std::vector<PlacementHost> room() const;
+    std::string owner() const { return "restore of job " + std::to_string(job_); }
     std::vector<PlacementGuest> needs() const;
     std::map<std::string, std::vector<std::string>> by_host() const;
     std::string home(const ManifestGuest& guest) const;
@@ -112,7 +109,6 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     Manifest manifest_;
     std::map<std::string, std::string> places_;  // guest → host, where it was last
     std::map<std::string, std::string> plan_;    // guest → host, where it goes
-    std::vector<PlacementHost> room_;
     std::uint32_t generation_ = 0;
     std::set<std::string> rejoined_;
     std::map<std::string, std::weak_ptr<Channel>> released_;  // node → asked on this channel

@@ -150,10 +150,12 @@ void RestoreRun::check_job(const JobFacts& facts) {
 }
 
 void RestoreRun::place() {
-    room_ = room();
-    auto plan = place_guests(needs(), room_, manifest_.driver);
+    std::set<std::string> ours;
+    for (const ManifestGuest& g : manifest_.guests) ours.insert(g.name);
+    auto plan = place_guests(needs(), parts_.room.offers(owner(), ours), manifest_.driver);
     if (!plan) return refuse(plan.error().why);
     plan_ = std::move(*plan);
+    parts_.room.take(owner(), plan_);
     for (const ManifestGuest& g : manifest_.guests) places_[g.name] = home(g);
     for (GuestReport& g : report_.guests) g.host = plan_[g.guest];
     all_answered();
@@ -185,6 +187,7 @@ void RestoreRun::judge() {
     log_warning("restore of job " + std::to_string(job_) + ": " + report_.notes.back());
     before_ = manifest_.line;
     plan_.clear();
+    parts_.room.free(owner());
     fire(RestoreEvent::damaged);
 }
 

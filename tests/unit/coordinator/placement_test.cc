@@ -32,6 +32,22 @@ TEST(Placement, AdaptersAreRoomToo) {
         << placed.error().why;
 }
 
+TEST(Placement, AClosedHostGetsNoGuestAndKeepsOneOnlyWhereNoOtherTakesIt) {
+    auto closed = host("h1", 1000), open = host("h4", 300);
+    closed.closed = true;
+    const PlacementGuest here{"g1", "h1", 256, "d1"}, elsewhere{"g2", "h2", 256, "d2"};
+    auto placed = place_guests({here}, {closed, open}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h4"}}));
+    placed = place_guests({elsewhere, here}, {closed, open}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h1"}, {"g2", "h4"}}));
+    open.free_mib = 100;
+    placed = place_guests({elsewhere}, {closed, open}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_NE(placed.error().why.find("h1 is closed for service"), std::string::npos);
+}
+
 TEST(Placement, SaysWhatIsMissingOnEachHost) {
     auto other = host("h3", 1000);
     other.definitions["g2"].digest = "different";

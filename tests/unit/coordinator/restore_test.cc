@@ -3,6 +3,7 @@
 
 #include "coordinator/engine/program.h"
 #include "grl/messages/guests.h"
+#include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/reports.h"
 #include "grl/messages/stored.h"
@@ -175,6 +176,67 @@ TEST_F(CoordinatorRestore, ALostHostIsNotTurnedOffForALineThatIsDamaged) {
     w.bridge("h4").damaged = {1};
     EXPECT_FALSE(w.restore());
     EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
+}
+
+// ---- one account of room ----
+
+struct CoordinatorRoom : CoordinatorRestore {
+    // A guest of no job on h1, and h2 lost; only h4 has room, for one.
+    void ready() {
+        with_fence("exit 0");
+        for (const char* h : {"h1", "h2", "h3", "h4"}) {
+            w.bridge(h).add("g9", h[1] == '1' ? GuestState::running : GuestState::absent);
+        }
+        w.ready();
+        ASSERT_TRUE(w.line());
+        for (const char* h : {"h1", "h3"}) {
+            w.bridge(h).inventory.memory_free_mib = 0;
+            w.bridge(h).tell_inventory();
+        }
+        w.bridge("h4").inventory.memory_free_mib = 300;
+        w.bridge("h4").tell_inventory();
+        lose("h2");
+    }
+};
+
+TEST_F(CoordinatorRoom, AClosedHostGetsNoGuestOfARestore) {
+    ready();
+    ASSERT_TRUE(w.ask(0, "evacuate", {{"host", "h4"}}));
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("h4 is closed for service"), std::string::npos) << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    ASSERT_TRUE(w.ask(0, "reopen", {{"host", "h4"}}));
+    r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_TRUE(runs("g2", "h4"));
+}
+
+TEST_F(CoordinatorRoom, ARestoreSeesWhatAMoveHasTaken) {
+    ready();
+    w.bridge("h4").mute.insert(ReceiveGuest::kType);
+    w.coordinator->moves().move("g9", "h4", "test", {{}, [](auto) {}});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 receive_guest") == 1; }));
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("h4 has 44 MiB free"), std::string::npos) << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRoom, AMoveSeesWhatARestoreHasTaken) {
+    ready();
+    w.bridge("h4").late.insert(CheckRestore::kType);
+    std::optional<Result<RestoreReport>> outcome;
+    w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 check_restore") == 1; }));
+    auto moved = w.move("g9", "h4");
+    ASSERT_FALSE(moved);
+    EXPECT_NE(moved.error().why.find("h4 has 44 MiB free"), std::string::npos)
+        << moved.error().why;
+    w.bridge("h4").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+    EXPECT_TRUE(runs("g2", "h4"));
 }
 
 // ---- a number is not a job ----
