@@ -20,6 +20,7 @@
 #include "grl/messages/stored.h"
 #include "vmm_bridge/config.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/host/contents.h"
 #include "vmm_bridge/image/line_store.h"
 #include "vmm_bridge/line/part.h"
 #include "vmm_bridge/move/arrival.h"
@@ -108,6 +109,9 @@ class Bridge {
     Result<void> check_room(const std::vector<GuestDefinition>& guests,
                             const std::vector<std::string>& leaving) const;
     void reload_definitions();
+    // Files that were not read yet or have changed, on a thread; the inventory follows.
+    void read_contents();
+    Contents contents_of(const GuestDefinition& definition) const;
     Result<GuestDefinition> definition_of(const std::string& guest) const;
     const GuestView* view_of(const std::vector<GuestView>& views, const std::string& guest) const;
     Result<void> check_guests(const std::vector<std::string>& guests) const;
@@ -131,6 +135,8 @@ class Bridge {
     LineStore store_;
     MemoryBudget budget_;
     std::vector<GuestDefinition> definitions_;
+    std::shared_ptr<FileContents> contents_ = std::make_shared<FileContents>();
+    bool reading_contents_ = false;
     std::map<LineKey, std::shared_ptr<LinePart>> parts_;
     std::vector<Restored> restored_;
     std::map<std::uint32_t, std::shared_ptr<GuestDeparture>> departures_;  // by move

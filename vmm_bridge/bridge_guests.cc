@@ -103,7 +103,24 @@ void Bridge::check_restore(const CheckRestore& ask, Callback<VerifiedLine> done)
         definitions.push_back(std::move(*definition));
     }
     if (Result<void> room = check_room(definitions, ask.leaving); !room) return done(room.error());
-    check_images(io_, store_, ask.id, std::move(definitions), std::move(done));
+    std::map<std::string, std::vector<GuestPart>> parts;
+    for (const auto& d : definitions) parts[d.name] = driver_->parts_of(d);
+    auto contents = [parts = std::move(parts),
+                     files = contents_](const GuestDefinition& guest) -> Contents {
+        std::vector<ContentId> ids;
+        for (const GuestPart& part : parts.at(guest.name)) {
+            if (part.path.empty()) {
+                ids.push_back({part.part, part.id});
+                continue;
+            }
+            const Result<std::string> id = files->identify(part.path);
+            // It cannot be read at all: that is no disk to go on with.
+            ids.push_back({part.part, id ? *id : "unreadable"});
+        }
+        return ids;
+    };
+    check_images(io_, store_, ask.id, std::move(definitions), std::move(contents),
+                 std::move(done));
 }
 
 void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done) {

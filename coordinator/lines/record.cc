@@ -32,6 +32,7 @@ void LineRecord::admitted(const LineOrder& order) {
             image.image = g.name + ".img";
             image.definition_digest = g.definition_digest;
             image.memory_mib = g.memory_mib;
+            image.contents = g.contents;
             images_[g.name] = std::move(image);
         }
     }

@@ -40,7 +40,8 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
                                           "are what is left (grlctl checkpoint, grlctl hold)"
                                         : "no host " + ask.host + " is connected");
     }
-    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest}},
+    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest,
+                                 guest->contents, from.inventory.vmm_version}},
                                std::move(hosts), from.inventory.driver);
     if (!placed) return move_refusal(ask.guest, placed.error().why);
     return parts_.hosts.find(placed->at(ask.guest));

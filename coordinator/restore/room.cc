@@ -24,7 +24,8 @@ std::set<std::string> RestoreRun::lost_hosts(HostCondition condition) const {
 std::vector<PlacementGuest> RestoreRun::needs() const {
     std::vector<PlacementGuest> guests;
     for (const ManifestGuest& g : manifest_.guests) {
-        guests.push_back({g.name, home(g), g.memory_mib, g.definition_digest});
+        guests.push_back({g.name, home(g), g.memory_mib, g.definition_digest, g.contents,
+                          manifest_.vmm_version});
     }
     return guests;
 }

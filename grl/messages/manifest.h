@@ -35,10 +35,11 @@ struct ManifestGuest {
     std::int64_t stopped_at_ns = 0;
     std::int64_t captured_at_ns = 0;
     std::int64_t durable_at_ns = 0;
+    Contents contents = {};
 };
 BOOST_DESCRIBE_STRUCT(ManifestGuest, (),
                       (name, host, image, digest, definition_digest, method, note, memory_mib,
-                       raw_bytes, stored_bytes, stopped_at_ns, captured_at_ns, durable_at_ns))
+                       raw_bytes, stored_bytes, stopped_at_ns, captured_at_ns, durable_at_ns, contents))
 
 // Which life of a job number it is: Slurm gives a number again, and to a requeued job the same one.
 struct JobLife {

@@ -64,7 +64,8 @@ Result<VerifiedImage> verify_one(const LineStore& store, const Manifest& manifes
 // A line that cannot be read is as bad as one whose images cannot. A host that cannot load it is
 // something else, and an error.
 Result<GuestVerified> check_one(const LineStore& store, LineId id,
-                                const GuestDefinition& definition) {
+                                const GuestDefinition& definition,
+                                const FreshContents& contents) {
     const std::string& guest = definition.name;
     Result<Manifest> manifest = store.read(id);
     if (!manifest) return GuestVerified{guest, false, manifest.error().text(), 0};
@@ -72,6 +73,12 @@ Result<GuestVerified> check_one(const LineStore& store, LineId id,
     if (!named) return GuestVerified{guest, false, "it is not in the line's manifest", 0};
     if (Result<void> same = check_definition(store, *manifest, *named, definition); !same) {
         return same.error();
+    }
+    const std::string part = differing_part(named->contents, contents(definition));
+    if (!part.empty()) {
+        return fail("restoring guest " + guest, store.path_of(id),
+                    "its " + part + " on this host is another than the one it ran with",
+                    ErrorKind::refused);
     }
     Result<void> good = verify_image(store.path_of(id) + "/" + named->image, *manifest, *named);
     return GuestVerified{guest, good.has_value(), good ? std::string() : good.error().text(),
@@ -179,12 +186,14 @@ struct Restoration : std::enable_shared_from_this<Restoration> {
 }  // namespace
 
 void check_images(asio::io_context& io, const LineStore& store, LineId id,
-                  std::vector<GuestDefinition> guests, Callback<VerifiedLine> done) {
+                  std::vector<GuestDefinition> guests, FreshContents contents,
+                  Callback<VerifiedLine> done) {
     gather<GuestVerified>(
         guests,
-        [&io, store, id](const GuestDefinition& guest, Callback<GuestVerified> one) {
+        [&io, store, id, contents](const GuestDefinition& guest, Callback<GuestVerified> one) {
             run_blocking<GuestVerified>(
-                io, [store, id, guest] { return check_one(store, id, guest); }, one);
+                io, [store, id, guest, contents] { return check_one(store, id, guest, contents); },
+                one);
         },
         [done = std::move(done)](Result<std::vector<GuestVerified>> checked) {
             if (!checked) return done(checked.error());

@@ -82,6 +82,9 @@ class BridgeTest : public ::testing::Test {
             g.digest = d.digest;
             g.definition_digest = definition_digest(test_definition(d.guest));
             g.stored_bytes = d.stored_bytes;
+            for (const GuestInfo& info : said.guests) {
+                if (info.name == d.guest) g.contents = info.contents;
+            }
             m.guests.push_back(g);
         }
         return to_json(m).as_object();
@@ -597,6 +600,57 @@ TEST_F(BridgeTest, WhatARestoreNeedsIsCheckedWhileTheGuestsRun) {
     EXPECT_FALSE(check(1, {"g1", "g2"})) << "that is the host's fault, not the line's";
     EXPECT_NE(last_error.find("definition on this host differs"), std::string::npos) << last_error;
     EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, MemoryDoesNotGoOnOverAnotherDisk) {
+    driver->disk = directory.path + "/disk";
+    write_text(driver->disk, "what the guest has mounted");
+    bridge->link_up();
+    auto disk_id = [&]() -> std::string {
+        const Contents& contents = said.guests.empty() ? Contents() : said.guests[0].contents;
+        return contents ? contents->at(1).id : "";
+    };
+    ASSERT_TRUE(run_until(io, [&] { return !disk_id().empty(); }));
+    const std::string before = disk_id();
+    EXPECT_EQ(said.guests[0].contents->at(0), (ContentId{"machine", "fake-1.0"}));
+    take_line(1);
+    commit(1);
+    const json::object wanted =
+        of_line(1, {{"guests", {"g1", "g2"}}, {"leaving", {"g1", "g2"}}});
+    EXPECT_TRUE(ask("check_restore", wanted)) << last_error;
+
+    // Nobody has told the bridge.
+    write_text(driver->disk + ".new", "something else, as long");
+    std::filesystem::rename(driver->disk + ".new", driver->disk);
+    EXPECT_FALSE(ask("check_restore", wanted));
+    EXPECT_EQ(last_kind, ErrorKind::refused);
+    EXPECT_NE(last_error.find("its disk on this host is another"), std::string::npos)
+        << last_error;
+    bridge->link_up();
+    EXPECT_TRUE(run_until(io, [&] { return disk_id() != before; }));
+    std::filesystem::remove(driver->disk);
+    EXPECT_FALSE(ask("check_restore", wanted)) << "nor over none";
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST(FileContentsTest, AnIdentityIsTheBytesAndIsReadOnce) {
+    TemporaryDirectory directory;
+    FileContents contents;
+    const std::string a = directory.path + "/a", b = directory.path + "/b";
+    write_text(a, "bytes");
+    write_text(b, "bytes");
+    EXPECT_EQ(contents.known(a), "");
+    EXPECT_EQ(*contents.identify(a), *contents.identify(b));
+    EXPECT_EQ(contents.known(a), contents.known(b));
+    // As inode, size and time are the same: it is not read again.
+    const auto time = std::filesystem::last_write_time(a);
+    write_text(a, "BYTES");
+    std::filesystem::last_write_time(a, time);
+    EXPECT_EQ(*contents.identify(a), *contents.identify(b));
+    std::filesystem::last_write_time(a, time + std::chrono::seconds(1));
+    EXPECT_NE(*contents.identify(a), *contents.identify(b));
+    EXPECT_FALSE(contents.identify(directory.path)) << "no file";
+    EXPECT_FALSE(contents.identify(directory.path + "/none"));
 }
 
 TEST_F(BridgeTest, GuestsDestroyedInTheMidstOfARestoreAreGone) {

@@ -239,6 +239,30 @@ TEST_F(CoordinatorRoom, AMoveSeesWhatARestoreHasTaken) {
     EXPECT_TRUE(runs("g2", "h4"));
 }
 
+TEST_F(CoordinatorRestore, MemoryIsNotLaidOverAnotherDisk) {
+    auto disk = [&](const std::string& host, const std::string& id) {
+        for (GuestInfo& g : w.bridge(host).inventory.guests) g.contents = {{{"disk", id}}};
+        w.bridge(host).tell_inventory();
+        w.settle();
+    };
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) disk(h, "A");
+    ASSERT_TRUE(w.line());
+    for (const char* h : {"h1", "h2", "h3", "h4"}) disk(h, "B");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("the disk of g1 on h1 is another"), std::string::npos)
+        << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    disk("h1", "A");
+    auto moved = w.move("g1", "h4");
+    ASSERT_FALSE(moved);
+    EXPECT_NE(moved.error().why.find("the disk of g1 on h4 is another"), std::string::npos)
+        << moved.error().why;
+    for (const char* h : {"h2", "h3", "h4"}) disk(h, "A");
+    ASSERT_TRUE(w.restore());
+}
+
 // ---- a number is not a job ----
 
 TEST_F(CoordinatorRestore, ALineOfAnotherLifeOfTheNumberIsRefused) {
