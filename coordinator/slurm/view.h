@@ -26,7 +26,7 @@ struct JobFacts {
     bool over = false;               // has ended, however
     std::uint32_t slurmd_timeout_s =
         0;  // after so long without a word a node is given up; 0: never
-    JobLife life;
+    JobLife life = {};
 };
 
 // A job as the rule about sharing sees it.
@@ -38,7 +38,7 @@ struct JobRow {
     std::string state;
     std::vector<std::string> nodes;
     bool over = false;
-    JobLife life;
+    JobLife life = {};
 };
 
 // The rule: nobody else on its nodes now, and nobody may come.
