@@ -103,6 +103,14 @@ void Bridge::check_restore(const CheckRestore& ask, Callback<VerifiedLine> done)
         definitions.push_back(std::move(*definition));
     }
     if (Result<void> room = check_room(definitions, ask.leaving); !room) return done(room.error());
+    // A VMM that counts by itself can say so of what is free now, and not of what will be.
+    const auto views = driver_->list();
+    const bool room_grows = std::ranges::any_of(
+        ask.leaving, [&](const std::string& guest) { return view_of(views, guest) != nullptr; });
+    for (const auto& definition : definitions) {
+        if (room_grows) break;
+        if (Result<void> room = driver_->check_room(definition); !room) return done(room.error());
+    }
     std::map<std::string, std::vector<GuestPart>> parts;
     for (const auto& d : definitions) parts[d.name] = driver_->parts_of(d);
     auto contents = [parts = std::move(parts),
