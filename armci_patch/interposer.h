@@ -25,7 +25,7 @@ struct PutPass : Begin {
     int target;
     [[gnu::always_inline]] PutPass(const char* call, int proc) : Begin(call, proc), target(proc) {}
     [[gnu::always_inline]] ~PutPass() {
-        if (outermost()) outstanding()->wrote(target);
+        if (counts()) outstanding()->wrote(target);
     }
 };
 
@@ -41,7 +41,7 @@ struct NbGetPass : Begin {
     [[gnu::always_inline]] NbGetPass(const char* call, int proc, const armci_hdl_t* hdl)
         : Begin(call, proc), target(proc), handle(hdl) {}
     [[gnu::always_inline]] ~NbGetPass() {
-        if (outermost()) outstanding()->reads(target, handle);
+        if (counts()) outstanding()->reads(target, handle);
     }
 };
 

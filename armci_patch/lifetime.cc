@@ -13,6 +13,11 @@ void finish(void*) {
     g_armci.end(outstanding()->fenced_all());
 }
 
+// What a call that was left has begun is complete when all is.
+void abandoned(void*) {
+    outstanding()->wrote(-1);
+}
+
 // The cheapest call that makes Open MPI and MPICH poll their transports.
 void progress(void*) {
     int flag = 0;
@@ -23,7 +28,7 @@ int begin(int status, MPI_Comm comm) {
     if (status != 0 || g_inits++ != 0) return status;
     const int ranks = armci_msg_nproc();
     outstanding()->open(ranks);
-    g_armci.gate.ops = {finish, progress, nullptr};
+    g_armci.gate.ops = {finish, progress, nullptr, abandoned};
     int level = MPI_THREAD_SINGLE;
     MPI_Query_thread(&level);
     join_step_together(g_armci.gate, ranks, level == MPI_THREAD_MULTIPLE, [comm](int mine) {

@@ -11,6 +11,13 @@ using MpiInterposer = GatedRegistry<Windows>;
 
 extern MpiInterposer g_mpi;
 
+// The outermost one-sided call's, for when it does not return: an error handler may throw.
+struct BegunRma {
+    MPI_Win win;
+    int target;
+};
+extern BegunRma g_begun;
+
 inline MpiInterposer::Access windows() {
     return g_mpi.registry();
 }
@@ -24,9 +31,11 @@ class MpiPass : public GatePass {
 class RmaPass : public OperationPass {
   public:
     [[gnu::always_inline]] RmaPass(const char* call, Windows::Sort sort, MPI_Win win, int target)
-        : OperationPass(g_mpi.gate, call, target), sort_(sort), win_(win), target_(target) {}
+        : OperationPass(g_mpi.gate, call, target), sort_(sort), win_(win), target_(target) {
+        if (outermost()) g_begun = {win, target};
+    }
     [[gnu::always_inline]] ~RmaPass() {
-        if (outermost()) windows()->began(sort_, Windows::key(win_), target_);
+        if (counts()) windows()->began(sort_, Windows::key(win_), target_);
     }
 
   private:

@@ -10,6 +10,7 @@ using namespace grl;
 
 namespace grl {
 constinit MpiInterposer g_mpi;
+constinit BegunRma g_begun{};
 }
 
 namespace {
@@ -26,6 +27,12 @@ void finish(void*) {
     g_mpi.end(windows()->finish(
         [](Windows::Key win) { g_real.Win_flush_all(handle_of<MPI_Win>(win)); },
         [](Windows::Key win, int rank) { g_real.Win_flush(rank, handle_of<MPI_Win>(win)); }));
+}
+
+// Where many threads call, the last operation may be another thread's: then it stays deferred.
+void abandoned(void*) {
+    const BegunRma& last = g_begun;
+    if (!g_mpi.gate.threaded) windows()->began(Windows::write, Windows::key(last.win), last.target);
 }
 
 void progress(void*) {
@@ -49,7 +56,7 @@ void join() {
     g_real.Comm_size(g_real.world, &ranks);
     g_real.Query_thread(&level);
     windows()->open(ranks);
-    g_mpi.gate.ops = {finish, progress, nullptr};
+    g_mpi.gate.ops = {finish, progress, nullptr, abandoned};
     join_step_together(g_mpi.gate, ranks, level == MPI_THREAD_MULTIPLE, [](int mine) {
         int least = 0;
         g_real.Allreduce(&mine, &least, 1, g_real.integer, g_real.minimum, g_real.world);

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "armci_patch/mpi_symbols.h"
+
 namespace grl {
 
 constinit RealMpi g_real{};
@@ -14,7 +16,8 @@ namespace {
 
 // A serial program's stub of MPI has the first names only.
 bool knows_mpi(void* library) {
-    return dlsym(library, "PMPI_Init") != nullptr || dlsym(library, "MPI_Init") != nullptr;
+    return real_symbol(library, "PMPI_Init") != nullptr ||
+           real_symbol(library, "MPI_Init") != nullptr;
 }
 
 // In the global scope after this library; else, as where python has loaded MPI, among what the
@@ -29,7 +32,7 @@ void* library_of(const void* caller) {
 
 template <class Function>
 bool find(void* library, const char* name, Function& function) {
-    function = reinterpret_cast<Function>(dlsym(library, name));
+    function = reinterpret_cast<Function>(real_symbol(library, name));
     return function != nullptr;
 }
 
@@ -38,11 +41,6 @@ template <class Function>
 bool find_mpi(void* library, const char* second_name, Function& function) {
     return find(library, second_name, function) ||
            (find(library, second_name + 1, function), false);
-}
-
-const void* object_of(const void* address) {
-    Dl_info object{};
-    return dladdr(address, &object) != 0 ? object.dli_fbase : nullptr;
 }
 
 // That of a profiler, if there is one between this library and MPI's own.
@@ -79,6 +77,10 @@ void find_real_mpi(const void* caller) {
         std::fprintf(stderr, "grl: no MPI library is behind libgrl_mpi.so in this process\n");
         std::abort();
     }
+    find_real_mpi_in(library);
+}
+
+void find_real_mpi_in(void* library) {
     bool whole = find_constants(library);
     // The profilers first: other threads go by what is found in g_real.
 #define GRL_MPI(kind, name, parameters, arguments)                                            \

@@ -34,5 +34,7 @@ extern MpiFunctions g_profiler;
 // Finds it from the code at `caller`, which knows its MPI. Ends the process with one line when
 // there is none: the call could not be answered.
 void find_real_mpi(const void* caller);
+// Finds it in a library that has it, by its handle.
+void find_real_mpi_in(void* library);
 
 }  // namespace grl

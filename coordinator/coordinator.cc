@@ -91,7 +91,7 @@ void Coordinator::serve_check(const std::shared_ptr<Channel>& channel, const Pee
                 }
                 auto asker = std::make_shared<Channel::Responder>(std::move(responder));
                 check_step(parts_, peer, *question,
-                           [asker](const Result<Done>& answer) { asker->result(answer); });
+                           [asker](const Result<StepChecked>& answer) { asker->result(answer); });
             },
         .closed = {},
     });

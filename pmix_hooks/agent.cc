@@ -113,18 +113,19 @@ void Agent::serve_attempts() {
 // One attempt, one fence: also when it is over already, so that all ranks' fences stay matched.
 void Agent::serve(std::uint32_t attempt) {
     attempt_ = attempt;
-    Quiet quiet{.refused = true};
+    Quiet quiet{.refused = true, .closed = true};
     if (attempt == page_.attempt.load(std::memory_order_acquire)) {
         show_state(RankState::draining);
         quiet = drain(gate_, attempt);
     }
     if (quiet.refused) refused_ = attempt;
+    doubt_ = static_cast<std::uint32_t>(quiet.doubt);
     slot_.quiet_issued.store(quiet.issued, std::memory_order_relaxed);
     slot_.quiet_completed.store(quiet.completed, std::memory_order_relaxed);
     slot_.deferred.store(quiet.deferred, std::memory_order_relaxed);
     show_state(RankState::fencing);
     const std::string error =
-        fence({.round = round_ + 1, .attempt = attempt, .refused = refused_}, leads());
+        fence({.round = round_ + 1, .attempt = attempt, .refused = refused_, .doubt = doubt_}, leads());
     if (!error.empty()) {
         broken_ = "no line for the rest of this step: the fence of attempt " +
                   std::to_string(attempt) + " failed: " + error;
@@ -132,7 +133,7 @@ void Agent::serve(std::uint32_t attempt) {
     }
     gate_.fenced.store(attempt, std::memory_order_release);
     std::uint32_t closed = page_.closed.load(std::memory_order_acquire);
-    if (!quiet.refused && closed < attempt) {
+    if (!quiet.closed && closed < attempt) {
         const bool proven = conclude(attempt);
         slot_.attempt.store(attempt, std::memory_order_release);
         settle(RankState::silent);
@@ -162,7 +163,8 @@ std::string Agent::fence(const FenceValue& value, bool look) {
 
 // Gives the value of the next attempt as it will be if all goes well, while nobody waits for it.
 void Agent::foresee() {
-    const FenceValue next{.round = round_ + 1, .attempt = attempt_ + 1, .refused = refused_};
+    const FenceValue next{.round = round_ + 1, .attempt = attempt_ + 1, .refused = refused_,
+                          .doubt = doubt_};
     if (!broken_.empty() || given_ == next) return;
     given_ = {};
     if (fence_->give(next).empty()) given_ = next;  // the fence will say what is wrong
@@ -283,6 +285,8 @@ void Agent::connect(Gate& gate) {
     gate.page = &page_;
     gate.slow_enter = slow_enter;
     gate.slow_exit = slow_exit;
+    gate.nest = nest;
+    gate.unnest = unnest;
     gate.thread_enter = thread_enter;
     gate.thread_exit = thread_exit;
     gate.slot = &slot_;
@@ -317,6 +321,7 @@ void Agent::reset(Gate& gate) {
     gate.shut = &gate.open;
     gate.slot = &gate.spare;
     gate.threaded = false;
+    gate.outer_cfa.store(0, std::memory_order_relaxed);
     gate.trace = nullptr;
     gate.lead = &gate;
     gate.next = nullptr;

@@ -75,6 +75,7 @@ class Agent {
     std::uint32_t attempt_ = 0;  // the last one served
     std::uint32_t round_ = 0;    // fences entered
     std::uint32_t refused_ = 0;  // the last attempt that was over before this rank was quiet
+    std::uint32_t doubt_ = 0;    // why, where it was no lack of time
     FenceValue given_;
     std::string broken_;  // why there are no more fences; empty: there are
     std::vector<FenceValue> values_;

@@ -8,6 +8,10 @@
 // this for threads that hold no mutex, the second for those that do. The seal needs no undoing: it
 // names the attempt and is void when the master has closed that. Where many threads may call, the
 // counter `active` stands for the class; their additions are full fences themselves.
+//
+// A call that begins an operation inside another shows itself for its time and goes by `sealed`, as
+// a holder does. So the second barrier settles it, too, whatever the outer call's class is; also
+// where there is no outer call, because it was left without a word (park.h).
 #include "pmix_hooks/drain.h"
 
 #include <linux/membarrier.h>
@@ -56,6 +60,8 @@ bool settled(const Gate& gate, CallClass call) {
 
 Quiet tally(const Gate& gate) {
     Quiet quiet;
+    quiet.doubt = static_cast<Doubt>(gate.doubt.load(std::memory_order_seq_cst));
+    quiet.refused = quiet.doubt != Doubt::none;
     quiet.issued = gate.slot->issued.load(std::memory_order_acquire);
     quiet.completed = std::min(quiet.issued, gate.slot->completed.load(std::memory_order_acquire));
     quiet.deferred = quiet.issued - quiet.completed;
@@ -81,7 +87,7 @@ Quiet drain(Gate& gate, std::uint32_t attempt) {
     MasterWatch watch(*gate.page);
     barrier();
     for (;;) {
-        if (gate.page->closed.load(std::memory_order_acquire) >= attempt) return {.refused = true};
+        if (gate.page->closed.load(std::memory_order_acquire) >= attempt) return {.refused = true, .closed = true};
         const std::uint32_t seen = gate.crossings.load(std::memory_order_acquire);
         const CallClass call = call_of(gate);
         const std::int64_t now = monotonic_ns();

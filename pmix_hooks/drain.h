@@ -6,7 +6,9 @@
 namespace grl {
 
 struct Quiet {
-    bool refused = false;  // the attempt was closed first
+    bool refused = false;  // for one of the two:
+    bool closed = false;   // the attempt was closed first
+    Doubt doubt = Doubt::none;
     std::uint64_t issued = 0;
     std::uint64_t completed = 0;
     std::uint64_t deferred = 0;  // issued and not completed, though quiet

@@ -16,6 +16,7 @@ struct FenceValue {
     std::uint32_t attempt = 0;      // that it is for
     std::uint32_t refused = 0;      // the last attempt in which this rank was not quiet in time
     std::uint32_t leave_since = 0;  // the first round in which it was finalising
+    std::uint32_t doubt = 0;        // grl::Doubt, of the last attempt that it took part in
 
     bool operator==(const FenceValue&) const = default;
 };

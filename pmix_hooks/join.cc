@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "grl/mca/settings.h"
 #include "pmix_hooks/agent.h"
 #include "pmix_hooks/drain.h"
 #include "pmix_hooks/page.h"
@@ -82,8 +83,10 @@ std::string open_page(LinePage*& page, std::uint32_t& index) {
 // Open MPI can be told to exchange no data when it comes up. It asks for each rank's when it needs
 // them then, and must not find ours in place of its own.
 bool ranks_exchange_data() {
-    const char* lazy = secure_getenv("OMPI_MCA_pmix_base_async_modex");
-    return lazy == nullptr || *lazy == '0' || *lazy == 'f';
+    grl_mca_setting lazy;
+    return !grl_mca_find(&grl_mca_open_mpi, "pmix_base_async_modex", grl_mca_own_environment,
+                         nullptr, &lazy) ||
+           grl_mca_is_false(lazy.value);
 }
 
 std::string announce() {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "grl/page/attempt.h"
+#include "pmix_hooks/standing.h"
 
 namespace grl {
 namespace {
@@ -76,20 +77,84 @@ void park(Gate& gate) {
     await_release(gate);
 }
 
+// ---- calls inside others ----
+
+// Sealed, a rank has said what it has under way: nothing is begun any more, wherever it is.
+bool stands_still(const Gate& gate) {
+    return gate.shut->load(std::memory_order_acquire) != 0 && sealed_now(gate);
+}
+
+// Without a poll: the communication library may be further up the stack.
+void await_close(Gate& gate) {
+    MasterWatch watch(*gate.page);
+    for (;;) {
+        const std::uint32_t closed = gate.page->closed.load(std::memory_order_acquire);
+        if (!stands_still(gate)) return;
+        watch.wait(gate.page->closed, closed, Reach::node);
+    }
+}
+
+// The gate of the outermost pass, or null (between two of its stores).
+Gate* outer_of(Gate& lead) {
+    for (Gate* gate = &lead; gate != nullptr; gate = gate->next)
+        if (gate->outer_cfa.load(std::memory_order_relaxed) != 0) return gate;
+    return nullptr;
+}
+
+PassFrame outer_frame(const Gate& gate) {
+    return {gate.outer_cfa.load(std::memory_order_relaxed),
+            gate.outer_code.load(std::memory_order_relaxed)};
+}
+
+// Has the outermost call been left? To know for certain takes a walk up the stack: it is taken when
+// the answer matters, at a shut gate, and when a frame that is not below tells that it may be so.
+bool is_left(Gate& lead, const PassFrame& outer, const PassFrame& mine) {
+    const bool shut = lead.shut->load(std::memory_order_relaxed) != 0;
+    if (!shut && mine.cfa < outer.cfa) return false;
+    const Standing standing = standing_of(outer);
+    if (standing == Standing::elsewhere)
+        lead.doubt.store(static_cast<std::uint32_t>(Doubt::stacks), std::memory_order_seq_cst);
+    return standing == Standing::left;
+}
+
+void forget_call(Gate& lead, Gate& outer) {
+    RankSlot& slot = *lead.slot;
+    const bool began = slot.call.load(std::memory_order_relaxed) ==
+                       static_cast<std::uint32_t>(CallClass::one_sided);
+    if (began && outer.ops.abandoned != nullptr) outer.ops.abandoned(outer.ops.context);
+    for (Gate* gate = &lead; gate != nullptr; gate = gate->next)
+        gate->outer_cfa.store(0, std::memory_order_relaxed);
+    lead.doubt.store(0, std::memory_order_relaxed);
+    set_call(slot, CallClass::none);
+}
+
 // ---- many threads ----
 
-// In one of the agent library's own, so that a thread's calls through two gates nest.
-thread_local std::uint32_t t_depth = 0;
+// The outermost pass of the thread. In one of the agent library's own, so that a thread's calls
+// through two gates nest.
+struct OuterPass {
+    PassFrame frame;
+    const Gate* gate;
+    CallClass call;
+    bool active;  // counted so
+};
+thread_local OuterPass t_outer{};
 
 bool holds_up(CallClass call) {
     return call == CallClass::one_sided || call == CallClass::completion;
 }
 
+void set_active(Gate& gate, bool active) {
+    if (t_outer.active == active) return;
+    t_outer.active = active;
+    gate.active.fetch_add(active ? 1 : std::uint32_t(-1), std::memory_order_seq_cst);
+}
+
 void park_thread(Gate& gate) {
     if (outstanding(*gate.slot) != 0) {
-        gate.active.fetch_add(1, std::memory_order_seq_cst);
+        set_active(gate, true);
         if (!sealed_now(gate)) finish(gate);
-        gate.active.fetch_sub(1, std::memory_order_seq_cst);
+        set_active(gate, false);
     }
     crossed(gate);
     await_release(gate);
@@ -126,32 +191,104 @@ void slow_exit(Gate* entered) {
     crossed(*gate);
 }
 
-bool thread_enter(Gate* entered, CallClass call) {
-    if (t_depth++ != 0) return false;
+PassRole nest(Gate* entered, CallClass call, PassFrame frame) {
+    Gate& lead = *entered->lead;
+    RankSlot& slot = *lead.slot;
+    const bool begins = call == CallClass::one_sided;
+    const std::uint32_t outer = slot.call.load(std::memory_order_relaxed);
+    // What parking polls with, all the time.
+    if (!begins && outer == static_cast<std::uint32_t>(CallClass::parked)) return kInside;
+    Gate* const owner = outer_of(lead);
+    if (owner != nullptr && is_left(lead, outer_frame(*owner), frame)) {
+        forget_call(lead, *owner);
+        if (begins) add(slot.issued, 1);
+        set_outer(*entered, frame);
+        set_call(slot, call);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (lead.shut->load(std::memory_order_relaxed) != 0) slow_enter(entered, call);
+        return 0;
+    }
+    if (!begins) return kInside;
+    // What a library makes its operations of is counted as that library's operation.
+    const bool one_sided = outer == static_cast<std::uint32_t>(CallClass::one_sided);
+    const bool counted = !one_sided || entered == owner;
+    if (counted) add(slot.issued, 1);
+    set_call(slot, call);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (lead.shut->load(std::memory_order_relaxed) != 0) {
+        while (stands_still(lead)) {
+            if (counted) add(slot.issued, std::uint64_t(-1));
+            set_call(slot, CallClass::parked);
+            crossed(lead);
+            await_close(lead);
+            if (counted) add(slot.issued, 1);
+            set_call(slot, call);
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+        }
+        crossed(lead);
+    }
+    return kInside | (counted ? kCounted : 0) | (one_sided ? 0 : outer);
+}
+
+void unnest(Gate* entered, PassRole role) {
+    Gate& lead = *entered->lead;
+    set_call(*lead.slot, static_cast<CallClass>(role & kPutBack));
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (lead.shut->load(std::memory_order_relaxed) != 0) crossed(lead);
+}
+
+namespace {
+
+PassRole nest_thread(Gate& gate, const Gate* entered, CallClass call) {
+    if (call != CallClass::one_sided) return kInside;
+    const bool counted = t_outer.call != CallClass::one_sided || t_outer.gate == entered;
+    for (;;) {
+        gate.active.fetch_add(1, std::memory_order_seq_cst);
+        if (counted) gate.slot->issued.fetch_add(1, std::memory_order_seq_cst);
+        if (!stands_still(gate)) return kInside | (counted ? kCounted : 0) | 1;
+        if (counted) gate.slot->issued.fetch_sub(1, std::memory_order_relaxed);
+        gate.active.fetch_sub(1, std::memory_order_seq_cst);
+        crossed(gate);
+        await_close(gate);
+    }
+}
+
+}  // namespace
+
+PassRole thread_enter(Gate* entered, CallClass call, PassFrame frame) {
     Gate& gate = *entered->lead;
     RankSlot& slot = *gate.slot;
+    if (t_outer.frame.cfa != 0) {
+        if (!is_left(gate, t_outer.frame, frame)) return nest_thread(gate, entered, call);
+        set_active(gate, false);
+    }
+    t_outer = {frame, entered, call, false};
     const bool counted = call == CallClass::one_sided;
     for (;;) {
         // Active first and last, so that the count is settled when nobody is.
-        if (holds_up(call)) gate.active.fetch_add(1, std::memory_order_seq_cst);
+        set_active(gate, holds_up(call));
         if (counted) slot.issued.fetch_add(1, std::memory_order_seq_cst);
-        if (may_pass(gate)) return true;
+        if (may_pass(gate)) return 0;
         if (counted) slot.issued.fetch_sub(1, std::memory_order_relaxed);
-        if (holds_up(call)) gate.active.fetch_sub(1, std::memory_order_seq_cst);
+        set_active(gate, false);
         park_thread(gate);
     }
 }
 
-void thread_exit(Gate* entered, CallClass call, bool outermost) {
+void thread_exit(Gate* entered, CallClass, PassRole role) {
     Gate& gate = *entered->lead;
-    if (outermost) {
-        if (holds_up(call)) gate.active.fetch_sub(1, std::memory_order_seq_cst);
-        if (gate.shut->load(std::memory_order_seq_cst) != 0) {
-            if (!may_pass(gate)) park_thread(gate);
-            crossed(gate);
-        }
+    if (role != 0) {
+        if ((role & kPutBack) == 0) return;
+        gate.active.fetch_sub(1, std::memory_order_seq_cst);
+        if (gate.shut->load(std::memory_order_seq_cst) != 0) crossed(gate);
+        return;
     }
-    --t_depth;  // last: what parking calls is nested, too
+    set_active(gate, false);
+    if (gate.shut->load(std::memory_order_seq_cst) != 0) {
+        if (!may_pass(gate)) park_thread(gate);
+        crossed(gate);
+    }
+    t_outer = {};  // last: what parking calls is nested, too
 }
 
 }  // namespace grl

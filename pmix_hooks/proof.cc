@@ -9,8 +9,11 @@ std::string fault(const FenceValue& value, bool present, std::uint32_t rank, std
     if (!present || value.round < round)
         return "the fence is no barrier: " + who + "'s value of attempt " +
                std::to_string(attempt) + " is " + (present ? "stale" : "missing") +
-               "; SLURM_PMIX_FENCE=ring must be set";
+               "; wants SLURM_PMIX_FENCE=ring, PMIxDirectConn";
     if (value.leave_since != 0 && value.leave_since <= round) return who + " is finalising";
+    if (value.refused >= attempt && value.doubt != 0)
+        return who + " called on one stack while a call was under way on another: threads without "
+                     "their MPI level, or coroutines";
     if (value.refused >= attempt) return who + " was not quiet when the attempt ended";
     // A later round is a later attempt, and this rank has passed this one.
     if (value.round == round && value.attempt != attempt)

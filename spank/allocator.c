@@ -1,7 +1,17 @@
 /* sbatch and salloc: mistakes are told before the job waits in the queue. */
 #include <stdlib.h>
 
+#include "spank/inherited.h"
 #include "spank/plugin.h"
+
+/* Run from inside a protected job they begin another one, which has its own wish and takes the
+ * environment along. */
+void grl_allocator_init(spank_t spank, const struct grl_plugin* plugin) {
+    grl_inherited_strip(plugin->arguments.mpi);
+    unsetenv(GRL_STEP_ENV);
+    unsetenv(GRL_INHERITED_ENV);
+    spank_job_control_unsetenv(spank, GRL_OPTION_ENV);
+}
 
 int grl_allocator_post_options(spank_t spank, struct grl_plugin* plugin) {
     char why[GRL_WHY_SIZE];

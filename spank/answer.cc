@@ -30,5 +30,8 @@ void answer_ready() {
 void answer_refused(const std::string& why) {
     answer("refused: " + why);
 }
+void answer_beside(const std::string& why) {
+    answer("beside: " + why);
+}
 
 }  // namespace grl

@@ -4,6 +4,7 @@
  *   sbatch,salloc allocator.c   checks the values; the option travels with the job by itself
  *   srun          srun.c        asks the coordinator before the launch, decides, passes that on
  *   slurmstepd    slurmstepd.c  starts grl-master, sets the step's environment; ends grl-master
+ *                 batch.c       of the batch script: says at its end if no step was protected
  *   slurmd, prolog, epilog      nothing: no mistake here may stop a node
  *
  * Light on purpose: it lives in srun and slurmstepd, so the networking is in grl-master. */
@@ -30,6 +31,8 @@ EXPORT int slurm_spank_init(spank_t spank, int argc, char* argv[]) {
         slurm_error("grl: %s", plugin.bad_arguments);
         return -1;
     }
+    if (context == S_CTX_ALLOCATOR) grl_allocator_init(spank, &plugin);
+    if (context == S_CTX_LOCAL) grl_srun_init(spank, &plugin);
     return grl_option_register(spank, &plugin) == ESPANK_SUCCESS ? 0 : -1;
 }
 
@@ -56,7 +59,7 @@ EXPORT int slurm_spank_local_user_init(spank_t spank, int argc, char* argv[]) {
 /* slurmstepd: from here on its errors reach the user's terminal. */
 EXPORT int slurm_spank_user_init(spank_t spank, int argc, char* argv[]) {
     (void)argc, (void)argv;
-    return spank_remote(spank) == 1 ? grl_stepd_user_init() : 0;
+    return spank_remote(spank) == 1 ? grl_stepd_user_init(spank) : 0;
 }
 
 EXPORT int slurm_spank_task_init(spank_t spank, int argc, char* argv[]) {

@@ -147,11 +147,14 @@ struct grl_answer_line grl_helper_run(const struct grl_command* command, int lif
     for (char* c = line; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
     static const char refused[] = "refused: ";
+    static const char beside[] = "beside: ";
     answer.ready = strcmp(line, "ready") == 0;
     if (answer.ready) return answer;
     if (length < 0)
         snprintf(answer.text, sizeof answer.text, "%s did not answer within %d ms", program,
                  limit_ms);
+    else if ((answer.beside = strncmp(line, beside, sizeof beside - 1) == 0))
+        memcpy(answer.text, line + sizeof beside - 1, strlen(line) - sizeof beside + 2);
     else if (strncmp(line, refused, sizeof refused - 1) == 0)
         memcpy(answer.text, line + sizeof refused - 1, strlen(line) - sizeof refused + 2);
     else

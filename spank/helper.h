@@ -18,6 +18,7 @@ extern "C" {
 
 struct grl_answer_line {
     bool ready;
+    bool beside;    /* not ready only because another step of the job is protected */
     char text[400]; /* where not ready: why, one printable line */
 };
 

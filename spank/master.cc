@@ -35,12 +35,14 @@ Error refusal(const std::string& what, const std::string& node, const std::strin
 }  // namespace
 
 Master::Master(asio::io_context& io, StepFacts facts, LinePageFile& page, GuestClock& clock,
-               Alive alive, Link::Connect connect, Connected connected)
+               Alive alive, Link::Connect connect, Connected connected,
+               std::function<void()> rolled_back)
     : facts_(std::move(facts)),
       page_(page),
       clock_(clock),
       alive_(std::move(alive)),
       connected_(std::move(connected)),
+      rolled_back_(std::move(rolled_back)),
       deadline_(io),
       pause_(io),
       link_(io, std::move(connect),
@@ -158,6 +160,7 @@ void Master::release(const Release& order, Channel::Responder responder) {
     if (rolled_back) {
         generation_ = order.generation;
         page_.set_generation(generation_);
+        if (rolled_back_) rolled_back_();  // before any rank of it goes on
     }
     const Outcome outcome = order.aborted ? Outcome::aborted : Outcome::released;
     if (order.attempt > attempt_) {

@@ -43,9 +43,10 @@ class Master {
     // nullptr: connected; else why not. Told of every try and loss.
     using Connected = std::function<void(const Error*)>;
 
-    // All references must outlive the master.
+    // All references must outlive the master. `rolled_back` is called when the job has been.
     Master(asio::io_context& io, StepFacts facts, LinePageFile& page, GuestClock& clock,
-           Alive alive, Link::Connect connect, Connected connected);
+           Alive alive, Link::Connect connect, Connected connected,
+           std::function<void()> rolled_back = {});
     // Opens the gates if they are shut.
     ~Master();
 
@@ -75,6 +76,7 @@ class Master {
     GuestClock& clock_;
     Alive alive_;
     Connected connected_;
+    std::function<void()> rolled_back_;
 
     State state_ = State::open;
     std::uint32_t attempt_ = 0;

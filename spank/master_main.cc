@@ -13,6 +13,7 @@
 #include "spank/daemon.h"
 #include "spank/helper.h"
 #include "spank/line_page_file.h"
+#include "spank/marks.h"
 #include "spank/master_options.h"
 #include "spank/page_watcher.h"
 #include "spank/step_check.h"
@@ -67,6 +68,13 @@ class Start {
     bool failed_ = false;
 };
 
+// For the sruns that the job's script will run on this node.
+void mark(const MasterOptions& options) {
+    const std::string directory = options.page.substr(0, options.page.rfind('/'));
+    if (!grl_mark_restored(directory.c_str(), options.facts.node.c_str(), options.facts.job))
+        log_warning("no mark that the job was restored: " + errno_text(errno));
+}
+
 constexpr int kPriority = -10;
 
 int serve(const MasterOptions& options) {
@@ -104,7 +112,8 @@ int serve(const MasterOptions& options) {
                                            .name = options.facts.node},
                             done);
         },
-        [&](const Error* why) { start.connected(why); });
+        [&](const Error* why) { start.connected(why); },
+        [&] { mark(options); });
     const PageWatcher watcher(io, page->events(), [&] { master.page_changed(); });
     master.start();
     io.run();
@@ -117,9 +126,9 @@ int run(int argc, char* argv[]) {
     Result<MasterOptions> options = parse_master_options(argc, argv);
     if (!options) return refuse(options.error());
     if (options->check) {
-        Result<void> allowed = check_step(*options);
-        if (!allowed) return refuse(allowed.error());
-        answer_ready();
+        Result<StepChecked> checked = check_step(*options);
+        if (!checked) return refuse(checked.error());
+        checked->beside.empty() ? answer_ready() : answer_beside(checked->beside);
         return 0;
     }
     if (!options->foreground) {

@@ -52,9 +52,13 @@ const char* describe(CallClass call) {
 // Known in debug mode.
 std::string last_operation(const RankWords& rank) {
     if (rank.last_call.empty()) return {};
-    const std::int64_t ms = (monotonic_ns() - rank.since_ns) / 1'000'000;
+    const std::string call = ", the last " + rank.last_call + " to rank " + std::to_string(rank.last_target);
+    // The page is the user's: a time before the machine's start, or yet to come, is none.
+    const std::int64_t now = monotonic_ns();
+    if (rank.since_ns < 0 || rank.since_ns > now) return call;
+    const std::int64_t ms = (now - rank.since_ns) / 1'000'000;
     return " for " + std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) +
-           " s, the last " + rank.last_call + " to rank " + std::to_string(rank.last_target);
+           " s" + call;
 }
 
 bool leaves(RankState state) {

@@ -1,10 +1,12 @@
 /* slurmstepd: one grl-master per protected step and node.
  *
  *   init_post_opt  root   start grl-master, wait for its answer, set the step's environment
- *   user_init             tell the user of a refusal: Slurm's earlier errors go to the node's log
- *   task_init             waits until all nodes have forked; refused: the task ends before the
- * program is run task_exit             refused: end the step's tasks on the other nodes exit close
- * the life pipe: grl-master ends
+ *   user_init      user   look at the settings that the tasks will have; tell the user of a refusal:
+ *                         Slurm's earlier errors go to the node's log
+ *   task_init             wait until all nodes have forked; refused: the task ends before its
+ *                         program is run
+ *   task_exit             refused: end the step's tasks on the other nodes
+ *   exit                  close the life pipe: grl-master ends
  *
  * The life pipe's write end is in this process only, and closed on exec, so grl-master sees its end
  * also when slurmstepd is killed. grl-master is a daemon: slurmstepd's waits never see it. */
@@ -19,16 +21,18 @@
 #include <unistd.h>
 
 #include "spank/helper.h"
+#include "spank/marks.h"
 #include "spank/plugin.h"
+#include "spank/settings.h"
 #include "spank/start.h"
-
-#define PAGE_DIRECTORY "/run/grl" /* in memory, so of one age with the guest */
 
 #define START_S 15
 
 static int life = -1;             /* write end of the life pipe */
+static bool protects;             /* grl-master is there */
+static bool asked;                /* by the user */
 static bool refused;              /* the step must not start */
-static char notice[GRL_WHY_SIZE]; /* one line for the user; empty: none */
+static char notice[GRL_WHY_SIZE + 64]; /* one line for the user; empty: none */
 static char page[300];            /* of a protected step of several nodes; else empty */
 static uint32_t job, step;
 
@@ -48,21 +52,21 @@ static bool read_facts(spank_t spank, struct step_facts* facts) {
 }
 
 /* The job's user must reach his page, and nobody may take its name before. */
-static bool prepare_page_directory(struct grl_answer_line* answer) {
+bool grl_prepare_run_directory(char* why, size_t why_size) {
     struct stat found;
     /* The mode again: the umask may have taken from it. */
-    if (mkdir(PAGE_DIRECTORY, 0755) == 0 && chmod(PAGE_DIRECTORY, 0755) != 0) {
-        snprintf(answer->text, sizeof answer->text, "making " PAGE_DIRECTORY ": %m");
+    if (mkdir(GRL_MARKS_DIRECTORY, 0755) == 0 && chmod(GRL_MARKS_DIRECTORY, 0755) != 0) {
+        snprintf(why, why_size, "making " GRL_MARKS_DIRECTORY ": %m");
         return false;
     }
-    if (lstat(PAGE_DIRECTORY, &found) != 0) {
-        snprintf(answer->text, sizeof answer->text, "finding " PAGE_DIRECTORY ": %m");
+    if (lstat(GRL_MARKS_DIRECTORY, &found) != 0) {
+        snprintf(why, why_size, "finding " GRL_MARKS_DIRECTORY ": %m");
         return false;
     }
     if (S_ISDIR(found.st_mode) && found.st_uid == 0 && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0)
         return true;
-    snprintf(answer->text, sizeof answer->text,
-             PAGE_DIRECTORY " must be a directory of root's that nobody else can write");
+    snprintf(why, why_size,
+             GRL_MARKS_DIRECTORY " must be a directory of root's that nobody else can write");
     return false;
 }
 
@@ -101,32 +105,27 @@ static struct grl_answer_line start_master(const struct grl_arguments* arguments
     return answer;
 }
 
-/* The batch script, and what else runs in a job beside its steps, is never protected itself. */
-static int prepare_batch(spank_t spank, const struct grl_plugin* plugin) {
-    char value[64];
-    const bool given = spank_getenv(spank, GRL_INHERITED_ENV, value, sizeof value) == 0 ||
-                       spank_getenv(spank, GRL_CHECKPOINT_ENV, value, sizeof value) == 0;
-    struct grl_wish wish;
-    bool asked = false;
-    char why[GRL_WHY_SIZE];
-    if (grl_option_resolve(plugin, given ? value : NULL, &wish, &asked, why, sizeof why) &&
-        wish.answer == GRL_YES)
-        grl_environment_batch(spank);
-    return 0;
+static void say_why_not(const char* why) {
+    refused = asked;
+    snprintf(notice, sizeof notice, "grl: %sthe step %s: %s", refused ? "" : "warning: ",
+             refused ? "cannot be protected" : "runs unprotected", why);
 }
 
 int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
     if (spank_get_item(spank, S_JOB_ID, &job) != ESPANK_SUCCESS ||
         spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS)
         return 0;
-    if (step == SLURM_BATCH_SCRIPT) return prepare_batch(spank, plugin);
+    if (step == SLURM_BATCH_SCRIPT) {
+        grl_batch_begin(spank, plugin, job);
+        return 0;
+    }
     if (step > SLURM_MAX_NORMAL_STEP_ID) return 0;
     char text[64];
     struct grl_decision decision;
     grl_environment_unprotect(spank);
-    if (spank_getenv(spank, GRL_STEP_ENV, text, sizeof text) != ESPANK_SUCCESS ||
-        !grl_decision_parse(text, &decision) || !decision.protect)
-        return 0;
+    const bool decided = spank_getenv(spank, GRL_STEP_ENV, text, sizeof text) == ESPANK_SUCCESS;
+    spank_unsetenv(spank, GRL_STEP_ENV);
+    if (!decided || !grl_decision_parse(text, &decision) || !decision.protect) return 0;
     struct grl_answer_line answer = {.ready = false};
     struct step_facts facts;
     uint32_t nodes = 0;
@@ -139,24 +138,36 @@ int grl_stepd_post_options(spank_t spank, struct grl_plugin* plugin) {
         snprintf(answer.text, sizeof answer.text, "plugstack.conf lacks coordinator=HOST:PORT");
     } else if (!read_facts(spank, &facts)) {
         snprintf(answer.text, sizeof answer.text, "Slurm does not tell the step's layout");
-    } else if (prepare_page_directory(&answer)) {
-        snprintf(page, sizeof page, PAGE_DIRECTORY "/page-%s-%u.%u", facts.node, job, step);
+    } else if (grl_prepare_run_directory(answer.text, sizeof answer.text)) {
+        snprintf(page, sizeof page, GRL_MARKS_DIRECTORY "/page-%s-%u.%u", facts.node, job, step);
         answer = start_master(&plugin->arguments, &facts, decision.every_s, page);
     }
-    if (answer.ready) {
+    asked = decision.asked;
+    protects = answer.ready;
+    if (protects)
         grl_environment_protect(spank, &plugin->arguments, page);
-        if (nodes < 2) page[0] = '\0';
-        return 0;
-    }
-    page[0] = '\0';
-    refused = decision.asked;
-    snprintf(notice, sizeof notice, "grl: %sthe step %s: %s",
-             refused ? "" : "warning: ", refused ? "cannot be protected" : "runs unprotected",
-             answer.text);
+    else
+        say_why_not(answer.text);
+    if (!protects || nodes < 2) page[0] = '\0';
     return 0;
 }
 
-int grl_stepd_user_init(void) {
+/* srun has looked at its own environment and files; the tasks' may be others. */
+static void check_settings(spank_t spank) {
+    char why[GRL_WHY_SIZE];
+    uint32_t nodes = 0;
+    spank_get_item(spank, S_JOB_NNODES, &nodes);
+    if (grl_settings_allow(grl_environment_look, spank, nodes, why, sizeof why)) return;
+    grl_environment_unprotect(spank);
+    say_why_not(why);
+    page[0] = '\0';
+}
+
+int grl_stepd_user_init(spank_t spank) {
+    if (protects) {
+        grl_environment_yield(spank);
+        check_settings(spank);
+    }
     if (notice[0] == '\0') return 0;
     if (refused)
         slurm_error("%s", notice);
@@ -176,6 +187,7 @@ int grl_stepd_task_init(void) {
 /* Ranks of other nodes would wait for those that never came. */
 int grl_stepd_task_exit(void) {
     static bool done;
+    if (step == SLURM_BATCH_SCRIPT) grl_batch_task_exit();
     if (refused && !done) {
         done = true;
         slurm_kill_job_step(job, step, SIGKILL);
@@ -184,6 +196,7 @@ int grl_stepd_task_exit(void) {
 }
 
 int grl_stepd_exit(void) {
+    if (step == SLURM_BATCH_SCRIPT) grl_batch_end();
     if (life >= 0) close(life);
     life = -1;
     return 0;

@@ -1,16 +1,15 @@
 #include "spank/step_check.h"
 
-#include "grl/messages/check.h"
-#include "grl/messages/opening.h"
 
 namespace grl {
 
-Result<void> check_step(const MasterOptions& options) {
+Result<StepChecked> check_step(const MasterOptions& options) {
     asio::io_context io;
-    Result<void> outcome = fail("asking the coordinator", options.coordinator.host,
+    Result<StepChecked> outcome = fail("asking the coordinator", options.coordinator.host,
                                 "no answer in time", ErrorKind::unreachable);
     std::shared_ptr<Channel> channel;
-    CheckStep question{options.facts.job, options.facts.step, options.node_list};
+    CheckStep question{options.facts.job, options.facts.step, options.node_list,
+                       static_cast<std::uint32_t>(options.limit.count() / 2)};
     connect_channel(io,
                     ConnectOptions{.server = options.coordinator,
                                    .munge_socket = options.munge_socket,
@@ -26,10 +25,11 @@ Result<void> check_step(const MasterOptions& options) {
                         }
                         channel = *opened;
                         channel->start();
-                        channel->request<Done>(question, options.limit, [&](Result<Done> done) {
-                            outcome = done ? Result<void>() : Result<void>(done.error());
-                            io.stop();
-                        });
+                        channel->request<StepChecked>(question, options.limit,
+                                                      [&](Result<StepChecked> checked) {
+                                                          outcome = std::move(checked);
+                                                          io.stop();
+                                                      });
                     });
     io.run_for(options.limit);
     return outcome;

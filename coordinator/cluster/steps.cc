@@ -7,6 +7,13 @@
 
 namespace grl::coordinator {
 
+namespace {
+
+// Less than a check waits, so that a step that has ended unseen costs the next one time only.
+constexpr std::chrono::milliseconds kClaim{2000};
+
+}  // namespace
+
 bool Step::deserted() const {
     return std::all_of(members.begin(), members.end(),
                        [](const auto& m) { return m.second.channel == nullptr; });
@@ -64,6 +71,30 @@ Step* Steps::leave(const Channel* channel) {
         }
     }
     return nullptr;
+}
+
+std::optional<std::uint32_t> Steps::claim(std::uint32_t job, std::uint32_t step,
+                                          Steady::time_point now) {
+    std::erase_if(claims_, [now](const auto& claim) { return claim.second.until <= now; });
+    for (const Step* other : of_job(job)) {
+        if (other->step != step && !other->deserted()) return other->step;
+    }
+    const auto held = claims_.find(job);
+    if (held != claims_.end() && held->second.step != step && !find(job, held->second.step))
+        return held->second.step;
+    claims_[job] = {step, now + kClaim};
+    return {};
+}
+
+bool Steps::at_work(std::uint32_t job, std::uint32_t step) {
+    std::uint32_t joined = 0;
+    const Step* found = find(job, step);
+    if (!found) return false;
+    for (const auto& [node, member] : found->members) {
+        if (member.state.leaving > 0) return false;
+        joined += member.state.joined;
+    }
+    return joined > 0;
 }
 
 Step* Steps::find(std::uint32_t job, std::uint32_t step) {

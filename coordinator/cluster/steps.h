@@ -4,10 +4,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "coordinator/cluster/hosts.h"
+#include "coordinator/engine/clock.h"
 #include "grl/messages/masters.h"
 #include "grl/wire/channel.h"
 
@@ -44,6 +46,13 @@ class Steps {
     // The step the channel spoke for, if any; its member stays, away.
     Step* leave(const Channel* channel);
 
+    // Another step of the job that is protected, or is about to be; if there is none, `step` is
+    // about to be from now on: until its masters are here, or for two seconds.
+    std::optional<std::uint32_t> claim(std::uint32_t job, std::uint32_t step,
+                                       Steady::time_point now);
+    // Ranks of the step have initialised and none is finalising.
+    bool at_work(std::uint32_t job, std::uint32_t step);
+
     Step* find(std::uint32_t job, std::uint32_t step);
     std::vector<Step*> of_job(std::uint32_t job);
     std::vector<Step*> all();
@@ -52,8 +61,17 @@ class Steps {
     void drop_job(std::uint32_t job, const Error& why);
     void close(const Error& why);
 
+    // Expires with this.
+    std::weak_ptr<const void> life() const { return life_; }
+
   private:
+    struct Claim {
+        std::uint32_t step;
+        Steady::time_point until;
+    };
     std::map<std::pair<std::uint32_t, std::uint32_t>, Step> steps_;
+    std::map<std::uint32_t, Claim> claims_;  // by job
+    std::shared_ptr<const void> life_ = std::make_shared<char>();
 };
 
 // Why the step cannot take a line now; empty: it can. One line, for users.

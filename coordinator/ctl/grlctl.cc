@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "coordinator/ctl/client.h"
+#include "coordinator/ctl/job_number.h"
 #include "coordinator/ctl/progress.h"
 #include "coordinator/ctl/reports.h"
 #include "coordinator/engine/clock.h"
@@ -57,7 +58,7 @@ Result<std::uint32_t> number_of(const std::string& text, const char* what) {
 Result<LineId> line_of(const std::string& text) {
     const auto slash = text.find('/');
     if (slash == std::string::npos) return misuse("'" + text + "' is no line (JOB/LINE is wanted)");
-    auto job = number_of(text.substr(0, slash), "job");
+    auto job = job_number(text.substr(0, slash));
     if (!job) return job.error();
     auto line = number_of(text.substr(slash + 1), "line");
     if (!line) return line.error();
@@ -122,14 +123,14 @@ Result<int> status(const Words& w) {
 }
 
 Result<int> checkpoint(const Words& w) {
-    auto job = number_of(w.given[0], "job");
+    auto job = job_number(w.given[0]);
     if (!job) return job.error();
     return answer<LineReport>(w, CheckpointJob{*job}, line_text);
 }
 
 // Goes on over rehearsals that fail: the job may be ready the next time. Ends with the job.
 Result<int> rehearse(const Words& w) {
-    auto job = number_of(w.given[0], "job");
+    auto job = job_number(w.given[0]);
     if (!job) return job.error();
     CtlClient client(w.coordinator);
     std::optional<Error> last;
@@ -154,13 +155,13 @@ Result<int> rehearse(const Words& w) {
 }
 
 Result<int> hold(const Words& w) {
-    auto job = number_of(w.given[0], "job");
+    auto job = job_number(w.given[0]);
     if (!job) return job.error();
     return answer<HeldJob>(w, HoldJob{*job, w.limit_s, w.checkpoint}, held_text);
 }
 
 Result<int> let_go(const Words& w) {
-    auto job = number_of(w.given[0], "job");
+    auto job = job_number(w.given[0]);
     if (!job) return job.error();
     return answer<LineReport>(w, LetGoJob{*job}, went_on_text);
 }
@@ -168,7 +169,7 @@ Result<int> let_go(const Words& w) {
 Result<int> list(const Words& w) {
     ListQuery question;
     if (!w.given.empty()) {
-        auto job = number_of(w.given[0], "job");
+        auto job = job_number(w.given[0]);
         if (!job) return job.error();
         question.job = *job;
     }
@@ -182,7 +183,7 @@ Result<int> show(const Words& w) {
 }
 
 Result<int> restore(const Words& w) {
-    auto job = number_of(w.given[0], "job");
+    auto job = job_number(w.given[0]);
     if (!job) return job.error();
     return answer<RestoreReport>(w, RestoreJob{*job, w.line, w.into_other_life}, restore_text);
 }

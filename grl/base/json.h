@@ -232,7 +232,7 @@ json::value to_json(const T& value) {
     return Json<T>::write(&value);
 }
 
-// Of a described struct; what is an object already stays as it is.
+// Of a described struct; what is an object already is passed on.
 inline json::object to_object(const json::object& value) {
     return value;
 }

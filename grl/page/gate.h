@@ -7,7 +7,14 @@
 //
 // Several interposers may meet in a process (ARMCI's above MPI's). The first to join is the lead:
 // the agent knows its words only, the others follow it and share its slot. So a call that passes
-// one gate passes the others as nested, which neither stops nor counts.
+// one gate passes the others as nested.
+//
+// A call inside another one: what it begins and who stops it is the agent library's to say (`nest`,
+// park.cc). It may be the library's own, a callback's (reduction, error handler, attribute), a signal
+// handler's; or it is inside nothing, because an exception or a longjmp has left the call that the
+// slot still shows. No pass is told of that: its destructor has not run and never will. So a pass
+// notes where it stands on the stack, and a later one that finds a call under way can look whether
+// that one still stands there.
 //
 // Threads: one application thread at a time passes the gate; the agent's thread reads `slot` and
 // writes `sealed` and `fenced`. The agent issues membarrier() between its store and its load, so
@@ -28,13 +35,45 @@
 
 namespace grl {
 
-inline constexpr std::uint32_t kGateVersion = 2;
+inline constexpr std::uint32_t kGateVersion = 3;
 
 // What the agent library needs from the interposer. The application's thread calls them.
 struct GateOps {
     void (*finish)(void* context);    // completes all outstanding operations; blocks on peers
     void (*progress)(void* context);  // polls the transport once; does not block
     void* context;
+    // The outermost call has been left and had begun an operation: it is outstanding. Or null.
+    void (*abandoned)(void* context) = nullptr;
+};
+
+// Where the function of a pass stands: its frame's address as unwinders know it (CFA) and a place in
+// its code, since another function may stand at the same address later.
+struct PassFrame {
+    std::uintptr_t cfa;
+    std::uintptr_t code;
+};
+
+[[gnu::always_inline]] inline PassFrame pass_frame() {
+    PassFrame frame{reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()), 0};
+#if defined(__x86_64__)
+    asm volatile("lea 0(%%rip), %0" : "=r"(frame.code));
+#elif defined(__aarch64__)
+    asm volatile("adr %0, ." : "=r"(frame.code));
+#endif
+    return frame;
+}
+
+// What a pass is to the gate: 0 where it is the outermost of its thread. Else kInside, kCounted if
+// its operation counts, and in the low byte what its end has to put back.
+using PassRole = std::uint32_t;
+inline constexpr PassRole kInside = 0x100;
+inline constexpr PassRole kCounted = 0x200;
+inline constexpr PassRole kPutBack = 0xff;
+
+// What makes a rank's silence doubtful: then there is none.
+enum class Doubt : std::uint32_t {
+    none = 0,
+    stacks = 1,  // a call was made on one stack while one was under way on another
 };
 
 struct Gate {
@@ -56,9 +95,12 @@ struct Gate {
     void* agent = nullptr;
     void (*slow_enter)(Gate*, CallClass) = nullptr;
     void (*slow_exit)(Gate*) = nullptr;
-    // In place of the fast path where `threaded`. Enter: is this the thread's outermost call?
-    bool (*thread_enter)(Gate*, CallClass) = nullptr;
-    void (*thread_exit)(Gate*, CallClass, bool outermost) = nullptr;
+    // For a pass that finds a call under way, and for its end if there is something to put back.
+    PassRole (*nest)(Gate*, CallClass, PassFrame) = nullptr;
+    void (*unnest)(Gate*, PassRole) = nullptr;
+    // In place of the fast path where `threaded`.
+    PassRole (*thread_enter)(Gate*, CallClass, PassFrame) = nullptr;
+    void (*thread_exit)(Gate*, CallClass, PassRole) = nullptr;
     // Ends the agent and opens the gate for good. `agreed`: all ranks of the step leave, and the
     // call returns when all have; otherwise this rank withdraws by itself. Blocks. A follower's
     // leave only lets go of the lead.
@@ -70,6 +112,10 @@ struct Gate {
     alignas(64) std::atomic<std::uint32_t> held{0};  // mutexes the process holds
     std::atomic<std::uint32_t> crossings{0};         // the agent waits here while the gate is shut
     std::atomic<std::uint32_t> active{0};  // `threaded`: threads in one-sided or completing calls
+    std::atomic<std::uint32_t> doubt{0};   // the lead's: Doubt
+    // Of the outermost pass while it is one of this gate (not `threaded`); no frame: 0.
+    std::atomic<std::uintptr_t> outer_cfa{0};
+    std::atomic<std::uintptr_t> outer_code{0};
 
     // Written by the agent's thread.
     alignas(64) std::atomic<std::uint32_t> sealed{0};  // attempt in which nobody passes any more
@@ -98,20 +144,28 @@ inline void set_call(RankSlot& slot, CallClass call) {
     slot.call.store(static_cast<std::uint32_t>(call), std::memory_order_release);
 }
 
-// Enters the gate when made, leaves it at the end of the scope. A call made inside another is that
-// other's business: it neither stops nor counts.
+inline void set_outer(Gate& gate, const PassFrame& frame) {
+    gate.outer_cfa.store(frame.cfa, std::memory_order_relaxed);
+    gate.outer_code.store(frame.code, std::memory_order_relaxed);
+}
+
+// Enters the gate when made, leaves it at the end of the scope.
 class GatePass {
   public:
     [[gnu::always_inline]] GatePass(Gate& gate, CallClass call) : gate_(gate), call_(call) {
         if (gate.threaded) [[unlikely]] {
-            outermost_ = gate.thread_enter(&gate, call);
+            role_ = gate.thread_enter(&gate, call, pass_frame());
             return;
         }
         RankSlot& slot = *gate.slot;
-        outermost_ = slot.call.load(std::memory_order_relaxed) == 0;
-        if (!outermost_) return;
+        if (slot.call.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            role_ = gate.nest == nullptr ? kInside : gate.nest(&gate, call, pass_frame());
+            return;
+        }
+        role_ = 0;
         // Counted before the class is stored: whoever sees the class sees the operation.
         if (call == CallClass::one_sided) add(slot.issued, 1);
+        set_outer(gate, pass_frame());
         set_call(slot, call);
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (gate.shut->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -120,10 +174,14 @@ class GatePass {
 
     [[gnu::always_inline]] ~GatePass() {
         if (gate_.threaded) [[unlikely]] {
-            gate_.thread_exit(&gate_, call_, outermost_);
+            gate_.thread_exit(&gate_, call_, role_);
             return;
         }
-        if (!outermost_) return;
+        if (role_ != 0) [[unlikely]] {
+            if ((role_ & kPutBack) != 0) gate_.unnest(&gate_, role_);
+            return;
+        }
+        gate_.outer_cfa.store(0, std::memory_order_relaxed);
         set_call(*gate_.slot, CallClass::none);
         std::atomic_signal_fence(std::memory_order_seq_cst);
         if (gate_.shut->load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -133,17 +191,19 @@ class GatePass {
     GatePass(const GatePass&) = delete;
     GatePass& operator=(const GatePass&) = delete;
 
-    bool outermost() const { return outermost_; }
+    bool outermost() const { return role_ == 0; }
+    // Has its operation been counted as issued?
+    bool counts() const { return role_ == 0 || (role_ & kCounted) != 0; }
 
     // Operations of this rank known complete at their targets.
     void complete(std::uint64_t n) const {
-        if (outermost_) count(gate_, gate_.slot->completed, n);
+        if (counts()) count(gate_, gate_.slot->completed, n);
     }
 
   private:
     Gate& gate_;
     const CallClass call_;
-    bool outermost_;
+    PassRole role_;
 };
 
 // Operations begun and not known complete. For the application's thread.
@@ -169,7 +229,7 @@ class OperationPass : public GatePass {
   public:
     [[gnu::always_inline]] OperationPass(Gate& gate, const char* call, int target)
         : GatePass(gate, CallClass::one_sided) {
-        if (gate.trace != nullptr && outermost()) [[unlikely]]
+        if (gate.trace != nullptr && counts()) [[unlikely]]
             note_begun(gate, call, target);
     }
 };

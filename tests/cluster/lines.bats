@@ -190,3 +190,22 @@ flip() {
     [[ $output == *"line $line was passed over: g2"* ]]
     right_result "$job"
 }
+
+@test "after a restore no srun waits for a step that began after the line" {
+    local job
+    cancel_job "$JOB"
+    job=$(submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/job-%j.out --grl-checkpoint <<-'E'
+	#!/bin/bash
+	srun /opt/grl/pgas_demo --iterations 60 --pause-us 20000
+	srun /opt/grl/pgas_demo --iterations 60 --pause-us 20000
+	E
+    )
+    wait_ready "$job"
+    in_ctl grlctl checkpoint "$job"
+    wait_for 120 "the second step" second_step_runs "$job"
+    in_ctl grlctl restore "$job"
+    right_result "$job"
+    (($(job_output "$job" | grep -c '^checksum') == 2))
+}
+
+second_step_runs() { [[ $(in_ctl squeue -h -s -j "$1" -o %i) == *"$1.1"* ]]; }

@@ -40,6 +40,33 @@ drained() {
     drained "/opt/grl/mpi_mix --threads 3 --iterations 100 --pause-us 50000" 5
 }
 
+# stands_still COMMAND: held for 6 s, none of its ranks puts anything for as long.
+stands_still() {
+    local job
+    job=$(start_step --grl-checkpoint "$1")
+    wait_ready "$job"
+    run in_ctl grlctl hold "$job" --limit 6
+    echo "$output"
+    ((status == 0))
+    run ended_well "$job"
+    echo "$output"
+    ((status == 0))
+    [[ $output =~ 'at least '([0-9]+)'.' ]]
+    ((BASH_REMATCH[1] >= 5))
+}
+
+@test "a program whose error handler has thrown out of a call stands still when it is held" {
+    stands_still "/opt/grl/mpi_throws 40"
+}
+
+@test "a program whose error handler has jumped out of a call stands still when it is held" {
+    stands_still "/opt/grl/mpi_throws 40 jump"
+}
+
+@test "a program whose reduction puts from inside stands still when it is held" {
+    stands_still "/opt/grl/mpi_throws 40 callback"
+}
+
 @test "a program behind a shell, env and time" {
     drained "bash -c 'time env A=b /opt/grl/mpi_mix --iterations 60 --pause-us 50000 2>/dev/null' 2>/dev/null" 3
 }

@@ -14,7 +14,6 @@ start_job() {
     shift 2
     submit -N "${#GUESTS[@]}" --ntasks-per-node=1 -t 10 -o /tmp/job-%j.out "$@" <<-E
 	#!/bin/bash
-	export SLURM_OVERLAP=1
 	srun $srun_options /opt/grl/pgas_demo $program_options
 	E
 }

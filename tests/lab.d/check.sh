@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Every test: unit tests, the static checks, the search of the protocol's model, `make distcheck`, and the bats files that
-# need the lab up. The last line is the count of the tests that ran.
+# Every test: unit tests, some of them under the compiler's sanitizers, the fuzz harnesses, the static checks, the search of
+# the protocol's model, `make distcheck`, and the bats files that need the lab up. The last line is the count of the tests that ran.
 
 CHECK_PASSED=0
 CHECK_FAILED=0
@@ -9,7 +9,7 @@ CHECK_SKIPPED=0
 # Not in the lab's own directories: `up` clears those, and the lab's tests call it.
 CHECK_REPORTS=$LAB/check
 
-# check [unit|static|model|distcheck|lab|xen]...: all of them by default; under Xen, only those that differ there.
+# check [unit|sanitize|fuzz|static|model|distcheck|lab|xen]...: all of them by default; under Xen, only those that differ there.
 check() {
     local part began
     # shellcheck disable=SC2086
@@ -21,8 +21,8 @@ check() {
         began=$(now_ms)
         say "check: $part"
         case $part in
-            unit | static | model | distcheck | lab | xen) "check_$part" ;;
-            *) die "check: no part '$part' (unit, static, model, distcheck, lab, xen)" ;;
+            unit | sanitize | fuzz | static | model | distcheck | lab | xen) "check_$part" ;;
+            *) die "check: no part '$part' (unit, sanitize, fuzz, static, model, distcheck, lab, xen)" ;;
         esac
         say "check: $part took $((($(now_ms) - began) / 1000)) s"
     done
@@ -94,6 +94,57 @@ check_gtest_report() {
     check_count $((ran - failed - skipped)) "$failed" "$skipped"
 }
 
+# check_tree NAME OPTION...: a build directory of its own, configured with these.
+check_tree() {
+    local tree=$LAB/build-$1
+    shift
+    mkdir -p "$tree"
+    [[ $(sed -n 's/^abs_srcdir = //p' "$tree/Makefile" 2>/dev/null) == "$SOURCE" ]] ||
+        (cd "$tree" && "$SOURCE/configure" -q --libdir="$LIBDIR" "$@")
+}
+
+# Under AddressSanitizer and UndefinedBehaviorSanitizer the words that all share, the plugin's part and the coordinator. The
+# bridge's tests run so by hand (configure --enable-sanitizer): they take too long here.
+check_sanitize() {
+    check_sanitized address address,undefined grl_test spank_test coordinator_test
+}
+
+# check_sanitized NAME SANITIZERS PROGRAM...
+check_sanitized() {
+    local name=$1 tree=$LAB/build-$1 program
+    shift
+    check_one "the tests build with -fsanitize=$1" check_sanitized_build "$name" "$@" || return 0
+    shift
+    for program in "$@"; do
+        (cd "$tree" && exec timeout 600 "tests/unit/$program" --gtest_brief=1 \
+            "--gtest_output=json:$CHECK_REPORTS/$program-$name.json") </dev/null >"$CHECK_REPORTS/$program-$name.log" 2>&1 &
+        check_program "$program-$name" $!
+    done
+}
+
+check_sanitized_build() {
+    local name=$1 tree=$LAB/build-$1 sanitizers=$2
+    shift 2
+    check_tree "$name" --without-xen --without-mpich --enable-sanitizer="$sanitizers" CFLAGS=-O1 CXXFLAGS="-O0 $COMPILER_MEMORY" &&
+        make -C "$tree" -j "$(nproc)" grl-master "${@/#/tests/unit/}"
+}
+
+# Every harness for a while, from the inputs that the tree has; each is a test.
+check_fuzz() {
+    local report=$CHECK_REPORTS/fuzz.log tree=$LAB/build-fuzz ok bad
+    check_one "the fuzz harnesses build" check_fuzz_build || return 0
+    make -s -C "$tree" fuzz "FUZZ_SECONDS=${FUZZ_SECONDS:-20}" | tee "$report" || true
+    ok=$(grep -c '^ok ' "$report" || true)
+    bad=$(grep -c '^not ok ' "$report" || true)
+    ((ok + bad > 0)) || bad=1
+    check_count "$ok" "$bad"
+}
+
+check_fuzz_build() {
+    check_tree fuzz --without-xen --without-mpich --enable-fuzzing CC=clang CXX=clang++ CFLAGS=-O1 CXXFLAGS=-O1 &&
+        make -C "$LAB/build-fuzz" -j "$(nproc)" fuzz-programs
+}
+
 check_static() {
     check_one "shellcheck finds nothing" check_shell
     check_one "the coordinator's unit exposes little" systemd-analyze security --offline=true --threshold=20 "$SOURCE/dist/grl-coordinator.service"
@@ -103,7 +154,7 @@ check_static() {
 
 check_shell() {
     (cd "$SOURCE" && shellcheck -x .ci/run tests/lab tests/lab.d/*.sh tests/lab.d/process tests/lab.d/guest/* tests/lab.d/dom0/{bare-restore,bare-save,block,dom0-start,vif-bridge} \
-        tests/model/check tests/arrows tests/tidy) &&
+        tests/fuzz/run tests/model/check tests/arrows tests/tidy) &&
         (cd "$SOURCE" && shellcheck -x tests/cluster/*.bats tests/by_hand/*.bats armci_patch/archive armci_patch/grl-config.in)
 }
 

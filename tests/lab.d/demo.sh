@@ -52,8 +52,6 @@ demo_submit() {
     submit <<-E
 	#!/bin/bash
 	#SBATCH -J demo -N ${#GUESTS[@]} --ntasks-per-node=1 -t 10 -o /tmp/demo-%j.out
-	# Without it a step that Slurm still knows from after the line keeps the next one waiting.
-	export SLURM_OVERLAP=1
 	srun $* $DEMO_PROGRAM --udp-log $CLUSTER.1:$DEMO_LOG_PORT
 	E
 }

@@ -23,8 +23,6 @@ torture_script() {
     local variable
     # shellcheck disable=SC2016 # the job's variable
     printf '#!/bin/bash\nPATH=$PATH:/usr/local/bin\ncd %q\n' "$CARGO_HOME"
-    # Without it a step that Slurm still knows from after the line keeps the next one waiting.
-    echo 'export SLURM_OVERLAP=1'
     for variable in "${T_ENV[@]}"; do printf 'export %q\n' "$variable"; done
     # shellcheck disable=SC2016
     printf 'began=$EPOCHREALTIME\nsrun'

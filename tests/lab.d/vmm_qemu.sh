@@ -21,7 +21,7 @@ VMM_CAPTURE=${GRL_LAB_CAPTURE:-background} # how guests are captured
 VMM_GUEST_MIB=256
 VMM_PATIENCE=1 # how many times as long everything may take
 VMM_BENCH_GUESTS_MIB="256 1024"
-VMM_CHECKS="unit static model distcheck lab xen"
+VMM_CHECKS="unit sanitize fuzz static model distcheck lab xen"
 
 # The bats files that run here.
 vmm_tests() { (cd "$SOURCE/tests" && printf '%s\n' cluster/*.bats | grep -v "^cluster/xen"); }

@@ -29,8 +29,7 @@ Error GuestArrival::error(const std::string& why) const {
 
 void GuestArrival::start(OpenedStream stream) {
     if (state_ != State::waiting) return;
-    Result<Fd> bytes = order_.encrypted ? seal_stream(std::move(stream), SealedEnd::receiver)
-                                        : std::move(stream.socket);
+    Result<Fd> bytes = move_stream(std::move(stream), SealedEnd::receiver, order_.encrypted);
     if (!bytes) return drop(bytes.error().text(), [](Result<Done>) {});
     state_ = State::loading;
     timer_.cancel();

@@ -35,8 +35,7 @@ GuestDeparture::GuestDeparture(asio::io_context& io, Driver& driver, SendGuest o
 
 void GuestDeparture::start(OpenedStream stream) {
     if (state_ != State::waiting) return;
-    Result<Fd> network = order_.encrypted ? seal_stream(std::move(stream), SealedEnd::sender)
-                                          : std::move(stream.socket);
+    Result<Fd> network = move_stream(std::move(stream), SealedEnd::sender, order_.encrypted);
     if (!network) return drop(network.error().text(), [](Result<Done>) {});
     state_ = State::copying;
     auto self = shared_from_this();

@@ -20,6 +20,10 @@ struct OpenedStream {
 
 enum class SealedEnd { sender, receiver };
 
+// The end to use of a move's stream: sealed if the order says so, else the connection itself. An order and a
+// secret that do not fit each other are refused, so that no end takes the other's for what it is not.
+Result<Fd> move_stream(OpenedStream network, SealedEnd end, bool encrypted);
+
 // Gives the end to use in place of its socket. The secret must have at least 32 bytes.
 Result<Fd> seal_stream(OpenedStream network, SealedEnd end);
 

@@ -10,6 +10,7 @@
 
 #include "grl/base/log.h"
 #include "grl/messages/opening.h"
+#include "vmm_bridge/base/clock.h"
 
 namespace grl::bridge {
 
@@ -22,16 +23,24 @@ std::int64_t number_at(const json::object& object, const char* key) {
     return v && v->is_int64() ? v->get_int64() : 0;
 }
 
+// QEMU's own time stamp, or ours where it has none (it says -1) or says one that cannot be.
+std::int64_t time_of(const json::object& message) {
+    constexpr std::int64_t kEnd_s = std::int64_t{1} << 33, kSecond_us = 1'000'000;
+    const json::value* at = message.if_contains("timestamp");
+    if (!at || !at->is_object()) return now_ns();
+    const std::int64_t seconds = number_at(at->get_object(), "seconds");
+    const std::int64_t microseconds = number_at(at->get_object(), "microseconds");
+    const bool can_be = seconds >= 0 && seconds < kEnd_s && microseconds >= 0 && microseconds < kSecond_us;
+    return can_be ? seconds * 1'000'000'000 + microseconds * 1000 : now_ns();
+}
+
 QmpEvent event_of(const json::object& message) {
     QmpEvent event;
     event.name = text_in(message, "event");
     if (const json::value* data = message.if_contains("data"); data && data->is_object()) {
         event.data = data->get_object();
     }
-    if (const json::value* at = message.if_contains("timestamp"); at && at->is_object()) {
-        event.at_ns = number_at(at->get_object(), "seconds") * 1'000'000'000 +
-                      number_at(at->get_object(), "microseconds") * 1000;
-    }
+    event.at_ns = time_of(message);
     return event;
 }
 

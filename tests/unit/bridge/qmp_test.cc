@@ -4,6 +4,7 @@
 #include <condition_variable>
 
 #include "tests/unit/bridge/support.h"
+#include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/qemu/qmp.h"
 
 namespace grl::bridge {
@@ -116,6 +117,26 @@ TEST_F(QmpTest, ACommandGetsItsAnswerAndEventsCome) {
     EXPECT_EQ(events[0].name, "STOP");
     EXPECT_EQ(events[0].at_ns, 3'000'005'000);
     EXPECT_EQ(json::parse(monitor.heard[1]).at("execute"), "query-status");
+    (*qmp)->close();
+}
+
+// QEMU says -1 where it knows no time, and a broken one may say anything: then it is our time that counts.
+TEST_F(QmpTest, ATimeThatCannotBeIsNotTaken) {
+    FakeMonitor monitor(path, kGreeting,
+                        {kReady,
+                         "{\"timestamp\": {\"seconds\": 9223372036854775807, "
+                         "\"microseconds\": 9223372036854775807}, \"event\": \"STOP\"}\r\n"
+                         "{\"timestamp\": {\"seconds\": -1, \"microseconds\": -1}, "
+                         "\"event\": \"STOP\"}\r\n"
+                         "{\"event\": \"STOP\"}\r\n{\"return\": {}, \"id\": 2}\r\n"});
+    auto qmp = connect();
+    ASSERT_TRUE(qmp) << qmp.error().text();
+    std::vector<QmpEvent> events;
+    (*qmp)->set_handlers({[&](const QmpEvent& e) { events.push_back(e); }, {}});
+    const std::int64_t before = now_ns();
+    ASSERT_TRUE(execute(**qmp, "stop"));
+    ASSERT_EQ(events.size(), 3U);
+    for (const QmpEvent& e : events) EXPECT_GE(e.at_ns, before);
     (*qmp)->close();
 }
 

@@ -1,6 +1,7 @@
 // What operators see.
 #include <gtest/gtest.h>
 
+#include "coordinator/ctl/job_number.h"
 #include "coordinator/ctl/reports.h"
 #include "coordinator/ctl/table.h"
 #include "coordinator/ctl/units.h"
@@ -38,6 +39,25 @@ TEST(Reports, ARestoreSaysWhichLinesItPassedOver) {
     EXPECT_NE(text.find("\nline 3 was passed over: g2: its bytes have changed\n"),
               std::string::npos)
         << text;
+}
+
+TEST(JobName, IsWhatSqueuePrints) {
+    const auto plain = parse_job_name("12");
+    ASSERT_TRUE(plain);
+    EXPECT_EQ(plain->job, 12U);
+    EXPECT_FALSE(plain->task);
+    const auto task = parse_job_name("5_3");
+    ASSERT_TRUE(task);
+    EXPECT_EQ(task->job, 5U);
+    EXPECT_EQ(task->task, 3U);
+    EXPECT_EQ(*job_number("12"), 12U);
+    for (const char* bad :
+         {"", "_", "5_", "_3", "5_x", "5_[0-3]", "5_3_1", "-1", "5_-1", "4294967296", "5.0"}) {
+        const auto none = parse_job_name(bad);
+        ASSERT_FALSE(none) << bad;
+        EXPECT_EQ(none.error().kind, ErrorKind::usage);
+    }
+    EXPECT_NE(parse_job_name("5+1").error().why.find("heterogeneous"), std::string::npos);
 }
 
 TEST(Table, AlignsAndLeavesEmptyColumnsOut) {

@@ -1,4 +1,6 @@
 // Moves of guests through a whole coordinator, with bridges and masters that are made up.
+#include <thread>
+
 #include "grl/messages/guests.h"
 #include "grl/messages/moves.h"
 #include "grl/messages/reports.h"
@@ -166,6 +168,21 @@ TEST_F(CoordinatorMoves, AGuestWhoseNewHostIsSilentStaysStillAcrossARestart) {
     w.settle(400);  // h4 is lost by now
     EXPECT_EQ(w.count("h2 resume_guests"), 0);
     EXPECT_TRUE(w.bridge("h2").has("g2", GuestState::moved));
+}
+
+// What stood in its queue ran for the next one, on what was freed: an answer of Slurm's, a timer.
+TEST_F(CoordinatorMoves, NothingOfACoordinatorThatWasKilledRunsLater) {
+    for (int turns = 0; turns < 8; ++turns) {
+        for (const char* h : {"h1", "h2"}) w.bridge(h).connect();
+        w.settle(10);
+        // Every timer of its is due at once, as on a loaded machine.
+        std::this_thread::sleep_for(2 * Milliseconds(w.config.coordinator.watch_nodes_ms));
+        w.run(turns);
+        w.stop();
+        w.start();
+        w.settle(10);
+        EXPECT_TRUE(w.coordinator->lines().all().empty());
+    }
 }
 
 TEST_F(CoordinatorMoves, ARestoreFencesTheHostThatAGuestWasGivenTo) {

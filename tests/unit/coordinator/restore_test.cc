@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/engine/program.h"
+#include "grl/messages/check.h"
 #include "grl/messages/guests.h"
 #include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
@@ -585,15 +586,67 @@ TEST_F(CoordinatorRestore, TheStatusTellsHostsAndJobs) {
 
 TEST_F(CoordinatorRestore, StepsAreCheckedBeforeTheyStart) {
     w.ready();
-    const json::object step = {{"job", kJob}, {"step", 0}, {"nodes", {"g1", "g2", "g3"}}};
+    const json::object step = {
+        {"job", kJob}, {"step", 0}, {"nodes", {"g1", "g2", "g3"}}, {"wait_ms", 0}};
     EXPECT_TRUE(w.ask(0, "check_step", step));
     EXPECT_TRUE(w.ask(kUser, "check_step", step));
     EXPECT_EQ(w.ask(1001, "check_step", step).error().kind, ErrorKind::denied);
-    const json::object other = {{"job", kJob}, {"step", 0}, {"nodes", {"n7"}}};
+    const json::object other = {
+        {"job", kJob}, {"step", 0}, {"nodes", {"n7"}}, {"wait_ms", 0}};
     EXPECT_EQ(w.ask(0, "check_step", other).error().why, "n7 is no guest of a connected host");
     w.slurm->jobs[kJob].sharing = "job 12 shares node g2 with job 11: ask for --exclusive";
     EXPECT_EQ(w.ask(0, "check_step", step).error().why,
               "job 12 shares node g2 with job 11: ask for --exclusive");
+}
+
+json::object check_of(std::uint32_t step, std::uint32_t wait_ms) {
+    return {{"job", kJob}, {"step", step}, {"nodes", {"g1"}}, {"wait_ms", wait_ms}};
+}
+
+TEST_F(CoordinatorRestore, AStepBesideAProtectedOneIsToldSoBeforeItStarts) {
+    w.ready();
+    // Its ranks have initialised: there is nothing to wait for.
+    auto checked = from_json<StepChecked>(*w.ask(kUser, "check_step", check_of(1, 60'000)), "");
+    ASSERT_TRUE(checked);
+    EXPECT_EQ(checked->beside, "step 12.0 is protected, and a line covers one step");
+    EXPECT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, AStepWaitsForTheEndOfTheOneBefore) {
+    w.ready();
+    for (const char* node : {"g1", "g2", "g3"}) {
+        w.master(node).state.leaving = w.master(node).state.local_ranks;
+        w.master(node).tell();
+    }
+    w.settle();
+    asio::steady_timer end(w.io, Milliseconds(200));
+    end.async_wait([&](const boost::system::error_code&) {
+        for (const char* node : {"g1", "g2", "g3"}) w.master(node).die();
+    });
+    auto checked = from_json<StepChecked>(*w.ask(kUser, "check_step", check_of(1, 4'000)), "");
+    ASSERT_TRUE(checked);
+    EXPECT_EQ(checked->beside, "");
+}
+
+TEST_F(CoordinatorRestore, OfStepsThatBeginTogetherOneIsProtected) {
+    w.ready();
+    for (const char* node : {"g1", "g2", "g3"}) w.master(node).die();
+    w.settle();
+    auto first = from_json<StepChecked>(*w.ask(kUser, "check_step", check_of(1, 0)), "");
+    auto second = from_json<StepChecked>(*w.ask(kUser, "check_step", check_of(2, 0)), "");
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->beside, "");
+    EXPECT_EQ(second->beside, "step 12.1 is protected, and a line covers one step");
+}
+
+TEST(Steps, APromiseToAStepThatNeverCameEnds) {
+    Steps steps;
+    const auto now = Steady::now();
+    EXPECT_FALSE(steps.claim(7, 0, now));
+    EXPECT_FALSE(steps.claim(7, 0, now));
+    EXPECT_EQ(steps.claim(7, 1, now + std::chrono::milliseconds(1'000)), 0U);
+    EXPECT_FALSE(steps.claim(8, 1, now + std::chrono::milliseconds(1'000)));
+    EXPECT_FALSE(steps.claim(7, 1, now + std::chrono::milliseconds(2'000)));
 }
 
 TEST(Sharing, IsSaidWithNodeAndJob) {

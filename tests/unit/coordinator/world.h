@@ -136,6 +136,7 @@ struct World {
     // Runs until `good`, false after five seconds.
     bool until(const std::function<bool()>& good);
     void settle(int ms = 30);
+    void run(int turns);  // so many of what is ready
 
     // Asks for a line and waits for its end.
     Result<LineReport> line();

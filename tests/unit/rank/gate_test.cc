@@ -265,7 +265,7 @@ TEST(Agent, SaysWhichRankShowsThatTheFenceIsNoBarrier) {
     EXPECT_EQ(node.page->proof.bad_rank, 1u);
     EXPECT_STREQ(node.page->proof.reason,
                  "the fence is no barrier: rank 1's value of attempt 1 is missing; "
-                 "SLURM_PMIX_FENCE=ring must be set");
+                 "wants SLURM_PMIX_FENCE=ring, PMIxDirectConn");
     node.close(Outcome::aborted);
     working.finish();
     ASSERT_TRUE(eventually([&] { return node.all_in(RankState::running); }));

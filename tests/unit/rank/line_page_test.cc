@@ -179,11 +179,11 @@ TEST(Proof, NamesTheRankThatDoesNotFit) {
     };
     EXPECT_EQ(reason(one),
               "the fence is no barrier: rank 1's value of attempt 7 is missing; "
-              "SLURM_PMIX_FENCE=ring must be set");
+              "wants SLURM_PMIX_FENCE=ring, PMIxDirectConn");
     values[1].round = 6;
     EXPECT_EQ(reason(all),
               "the fence is no barrier: rank 1's value of attempt 7 is stale; "
-              "SLURM_PMIX_FENCE=ring must be set");
+              "wants SLURM_PMIX_FENCE=ring, PMIxDirectConn");
     values[1] = value(7);
     values[1].refused = 7;
     EXPECT_EQ(reason(all), "rank 1 was not quiet when the attempt ended");

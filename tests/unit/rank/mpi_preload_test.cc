@@ -77,4 +77,33 @@ TEST_F(MpiPreload, AnAnnouncementIsRetractedWhereMpiDoesNotComeUp) {
     EXPECT_EQ(ran.output, "announced\nMPI does not come up\nretracted\nalone\n");
 }
 
+// Of MPI that a program has opened by itself, python's ctypes above all.
+TEST_F(MpiPreload, WhoAsksALibrarysHandleForMpiGetsTheGatedFunctions) {
+    const Ran built =
+        run("cc " GRL_SOURCE "/tests/programs/mpi_asks.c -o " + folder_ + "/program 2>&1");
+    ASSERT_EQ(built.status, 0) << built.output;
+    const std::string library = std::filesystem::absolute(".libs/libgrl_mpi.so");
+    const std::string command = " timeout 60 " + folder_ + "/program libmpi.so.40 2>&1 </dev/null";
+    const Ran ran = run("LD_PRELOAD=" + library + command);
+    EXPECT_EQ(ran.status, 0);
+    std::string ours = ran.output;
+    EXPECT_NE(ours.find("MPI_Init: libgrl_mpi.so\nPMPI_Put: libgrl_mpi.so\nMPI_Put: libgrl_mpi.so\n"),
+              std::string::npos)
+        << ours;
+    EXPECT_NE(ours.find("MPI_Get_version: libmpi.so.40"), std::string::npos) << ours;
+    EXPECT_NE(ours.find("MPI_Finalize: libgrl_mpi.so"), std::string::npos) << ours;
+}
+
+TEST_F(MpiPreload, AShimThatAsksForTheNextFunctionGetsTheGatedOne) {
+    ASSERT_NO_FATAL_FAILURE(build_library("shim"));
+    ASSERT_NO_FATAL_FAILURE(build("-lshim"));
+    Ran ran = with_preload();
+    EXPECT_EQ(ran.status, 0);
+    EXPECT_EQ(ran.output, "next: libgrl_mpi.so\n");
+    ASSERT_NO_FATAL_FAILURE(build(""));
+    ran = with_preload(folder_ + "/libshim.so");
+    EXPECT_EQ(ran.status, 0);
+    EXPECT_EQ(ran.output, "next: libgrl_mpi.so\n");
+}
+
 }  // namespace

@@ -11,12 +11,14 @@
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstdlib>
+#include <limits>
 #include <thread>
 
 #include "grl/messages/masters.h"
 #include "grl/messages/opening.h"
 #include "grl/page/futex.h"
 #include "spank/page_watcher.h"
+#include "spank/silence.h"
 
 extern "C" {
 #include "spank/start.h"
@@ -51,6 +53,7 @@ struct MasterTest : testing::Test {
     LinePageFile page = *LinePageFile::create(path, kLocal, kStepRanks, getuid());
     LinePage* words = nullptr;  // as a rank maps it
     std::shared_ptr<Channel> coordinator;
+    std::vector<bool> rolled_back;
     std::vector<StepState> states;
     int heartbeats = 0;
     bool reachable = true;
@@ -74,7 +77,8 @@ struct MasterTest : testing::Test {
         master = std::make_unique<Master>(
             io, facts, page, clock, [](std::int32_t pid) { return pid != kDeadPid; },
             [this](const Link::Opened& done) { connect(done); },
-            [this](const Error* why) { connected.push_back(why ? why->text() : ""); });
+            [this](const Error* why) { connected.push_back(why ? why->text() : ""); },
+            [this] { rolled_back.push_back(words->closed < words->attempt); });
         watcher =
             std::make_unique<PageWatcher>(io, page.events(), [this] { master->page_changed(); });
         master->start();
@@ -273,6 +277,7 @@ TEST_F(MasterTest, ReleaseOpensTheGatesAndMayBeRepeated) {
         EXPECT_EQ(words->generation, 3U);
         EXPECT_EQ(clock.stepped_to, 12345);
     }
+    EXPECT_EQ(rolled_back, std::vector<bool>{true}) << "once, with the gates still shut";
     to_silence(2);
     EXPECT_EQ(error_of(release(1)), "") << "of an attempt that is long over";
     EXPECT_EQ(words->shut, 1U) << "it does not open the next";
@@ -335,6 +340,21 @@ TEST_F(MasterTest, InDebugModeItNamesTheOperationThatIsOutstanding) {
     const std::string error = error_of(answer);
     EXPECT_NE(error.find("3 operations outstanding for 10."), std::string::npos) << error;
     EXPECT_NE(error.find("the last ARMCI_NbPut?[2J to rank 4"), std::string::npos) << error;
+}
+
+// The page is the user's: a time beyond all bounds is none.
+TEST_F(MasterTest, ATimeThatCannotBeIsNotSaid) {
+    for (const std::int64_t since : {std::numeric_limits<std::int64_t>::min(),
+                                     std::numeric_limits<std::int64_t>::max()}) {
+        RankWords rank;
+        rank.state = RankState::draining;
+        rank.issued = 1;
+        rank.last_call = "MPI_Put";
+        rank.since_ns = since;
+        const std::string who = who_is_not_silent({rank}, {}, 1, "g1");
+        EXPECT_NE(who.find("the last MPI_Put"), std::string::npos) << who;
+        EXPECT_EQ(who.find(" for "), std::string::npos) << who;
+    }
 }
 
 TEST_F(MasterTest, ABadProofIsAnErrorWithItsReason) {

@@ -197,6 +197,14 @@ TEST(Helper, ReadsTheAnswer) {
     EXPECT_STREQ(refused.text, "no room [1m");
 }
 
+TEST(Helper, TellsAStepThatCanOnlyRunBesideAnother) {
+    const auto beside = shell("echo beside: step 7.0 is protected >&3");
+    EXPECT_FALSE(beside.ready);
+    EXPECT_TRUE(beside.beside);
+    EXPECT_STREQ(beside.text, "step 7.0 is protected");
+    EXPECT_FALSE(shell("echo refused: no >&3").beside);
+}
+
 TEST(Helper, TellsOfAProgramThatDoesNotAnswer) {
     EXPECT_STREQ(shell("exit 3").text, "/bin/sh ended without an answer");
     EXPECT_STREQ(shell("echo nonsense >&3").text, "/bin/sh ended without an answer");
