@@ -39,7 +39,7 @@ Coordinator::Coordinator(asio::io_context& io, CoordinatorConfig config,
       sweep_(
           io, store_, config_.cluster, [this] { return lines_.active(); },
           [this] { return hosts_.store(); }),
-      parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_},
+      parts_{io, config_, hosts_, steps_, *slurm_, store_, sweep_, room_},
       lines_(parts_),
       holds_(parts_, lines_),
       restores_(parts_, lines_),

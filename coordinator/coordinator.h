@@ -59,6 +59,7 @@ class Coordinator {
     Store store_;
     Hosts hosts_;
     Steps steps_;
+    Room room_{hosts_};
     Sweep sweep_;
     Parts parts_;
     Lines lines_;

@@ -87,6 +87,39 @@ void Bridge::watch_marker() {
 
 void Bridge::reload_definitions() {
     definitions_ = load_definitions(config_.bridge.guest_dir, driver_->name(), complete_sections);
+    read_contents();
+}
+
+void Bridge::read_contents() {
+    std::vector<std::string> paths;
+    for (const GuestDefinition& d : definitions_) {
+        for (GuestPart& part : driver_->parts_of(d)) {
+            if (!part.path.empty()) paths.push_back(std::move(part.path));
+        }
+    }
+    if (paths.empty() || std::exchange(reading_contents_, true)) return;
+    run_blocking<Done>(
+        io_,
+        [contents = contents_, paths = std::move(paths)]() -> Result<Done> {
+            for (const std::string& path : paths) {
+                if (auto id = contents->identify(path); !id) log_warning(id.error().text());
+            }
+            return Done{};
+        },
+        [this, life = std::weak_ptr(contents_)](Result<Done>) {
+            if (life.expired()) return;
+            reading_contents_ = false;
+            send_inventory();
+        });
+}
+
+Contents Bridge::contents_of(const GuestDefinition& definition) const {
+    std::vector<ContentId> ids;
+    for (const GuestPart& part : driver_->parts_of(definition)) {
+        ids.push_back({part.part, part.path.empty() ? part.id : contents_->known(part.path)});
+    }
+    if (ids.empty()) return std::nullopt;
+    return ids;
 }
 
 Inventory Bridge::inventory() const {
@@ -103,7 +136,7 @@ Inventory Bridge::inventory() const {
     for (const auto& d : definitions_) {
         if (view_of(views, d.name)) continue;
         inventory.guests.push_back({d.name, GuestState::absent, d.address, d.memory_mib,
-                                    definition_digest(d), d.adapters});
+                                    definition_digest(d), d.adapters, contents_of(d)});
     }
     for (const auto& view : views) {
         // One that is being let run again runs, for whoever decides about it.
@@ -113,7 +146,7 @@ Inventory Bridge::inventory() const {
         const GuestState state = returns ? GuestState::running : view.state;
         inventory.guests.push_back({view.definition.name, state, view.definition.address,
                                     view.definition.memory_mib, view.digest,
-                                    view.definition.adapters});
+                                    view.definition.adapters, contents_of(view.definition)});
     }
     return inventory;
 }

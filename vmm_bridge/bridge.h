@@ -20,6 +20,7 @@
 #include "grl/messages/stored.h"
 #include "vmm_bridge/config.h"
 #include "vmm_bridge/driver.h"
+#include "vmm_bridge/host/contents.h"
 #include "vmm_bridge/image/line_store.h"
 #include "vmm_bridge/line/part.h"
 #include "vmm_bridge/move/arrival.h"
@@ -56,6 +57,7 @@ class Bridge {
     // bridge_guests.cc
     void start_guest(const StartGuest& ask, Callback<Done> done);
     void destroy_guests(const DestroyGuests& ask, Callback<Done> done);
+    void check_restore(const CheckRestore& ask, Callback<VerifiedLine> done);
     void restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done);
     void resume_guests(const ResumeGuests& ask, Callback<Done> done);
     // bridge_lines.cc
@@ -107,7 +109,13 @@ class Bridge {
         };
     }
     std::uint64_t memory_free_mib() const;
+    // Whether there is room for all of these when the guests in `leaving` are gone.
+    Result<void> check_room(const std::vector<GuestDefinition>& guests,
+                            const std::vector<std::string>& leaving) const;
     void reload_definitions();
+    // Files that were not read yet or have changed, on a thread; the inventory follows.
+    void read_contents();
+    Contents contents_of(const GuestDefinition& definition) const;
     Result<GuestDefinition> definition_of(const std::string& guest) const;
     const GuestView* view_of(const std::vector<GuestView>& views, const std::string& guest) const;
     Result<void> check_guests(const std::vector<std::string>& guests) const;
@@ -131,6 +139,8 @@ class Bridge {
     LineStore store_;
     MemoryBudget budget_;
     std::vector<GuestDefinition> definitions_;
+    std::shared_ptr<FileContents> contents_ = std::make_shared<FileContents>();
+    bool reading_contents_ = false;
     std::map<LineKey, std::shared_ptr<LinePart>> parts_;
     std::vector<Restored> restored_;
     std::map<std::uint32_t, std::shared_ptr<GuestDeparture>> departures_;  // by move

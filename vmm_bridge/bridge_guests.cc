@@ -64,6 +64,73 @@ void Bridge::destroy_guests(const DestroyGuests& ask, Callback<Done> done) {
         });
 }
 
+Result<void> Bridge::check_room(const std::vector<GuestDefinition>& guests,
+                                const std::vector<std::string>& leaving) const {
+    std::uint64_t free_mib = memory_free_mib();
+    std::size_t free_adapters = driver_->adapters_free();
+    for (const GuestView& view : driver_->list()) {
+        const bool goes = std::ranges::find(leaving, view.definition.name) != leaving.end();
+        if (!goes || view.state == GuestState::lost) continue;
+        free_mib += view.definition.memory_mib;
+        free_adapters += view.definition.adapters;
+    }
+    std::uint64_t wanted_mib = 0;
+    std::size_t wanted_adapters = 0;
+    for (const GuestDefinition& guest : guests) {
+        wanted_mib += guest.memory_mib;
+        wanted_adapters += guest.adapters;
+    }
+    std::string why;
+    if (wanted_mib > free_mib) {
+        why = std::to_string(wanted_mib) + " MiB of memory are wanted, " +
+              std::to_string(free_mib) + " are free";
+    } else if (wanted_adapters > free_adapters) {
+        why = std::to_string(wanted_adapters) + " adapter(s) are wanted, " +
+              std::to_string(free_adapters) + " are free";
+    } else {
+        return {};
+    }
+    return fail("restoring guests", config_.bridge.host, "no room: " + why, ErrorKind::refused);
+}
+
+void Bridge::check_restore(const CheckRestore& ask, Callback<VerifiedLine> done) {
+    Result<void> known = check_guests(ask.guests);
+    if (!known) return done(known.error());
+    std::vector<GuestDefinition> definitions;
+    for (const auto& guest : ask.guests) {
+        Result<GuestDefinition> definition = definition_of(guest);
+        if (!definition) return done(definition.error());
+        definitions.push_back(std::move(*definition));
+    }
+    if (Result<void> room = check_room(definitions, ask.leaving); !room) return done(room.error());
+    // A VMM that counts by itself can say so of what is free now, and not of what will be.
+    const auto views = driver_->list();
+    const bool room_grows = std::ranges::any_of(
+        ask.leaving, [&](const std::string& guest) { return view_of(views, guest) != nullptr; });
+    for (const auto& definition : definitions) {
+        if (room_grows) break;
+        if (Result<void> room = driver_->check_room(definition); !room) return done(room.error());
+    }
+    std::map<std::string, std::vector<GuestPart>> parts;
+    for (const auto& d : definitions) parts[d.name] = driver_->parts_of(d);
+    auto contents = [parts = std::move(parts),
+                     files = contents_](const GuestDefinition& guest) -> Contents {
+        std::vector<ContentId> ids;
+        for (const GuestPart& part : parts.at(guest.name)) {
+            if (part.path.empty()) {
+                ids.push_back({part.part, part.id});
+                continue;
+            }
+            const Result<std::string> id = files->identify(part.path);
+            // It cannot be read at all: that is no disk to go on with.
+            ids.push_back({part.part, id ? *id : "unreadable"});
+        }
+        return ids;
+    };
+    check_images(io_, store_, ask.id, std::move(definitions), std::move(contents),
+                 std::move(done));
+}
+
 void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> done) {
     const Error refusal = fail("restoring guests", config_.bridge.host, "", ErrorKind::refused);
     auto refuse = [&refusal](const std::string& why) {
@@ -84,8 +151,6 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
     if (!known) return done(known.error());
     const auto views = driver_->list();
     std::vector<GuestDefinition> definitions;
-    std::uint64_t wanted_mib = 0;
-    std::size_t wanted_adapters = 0;
     for (const auto& guest : ask.guests) {
         Result<GuestDefinition> definition = definition_of(guest);
         if (!definition) return done(definition.error());
@@ -93,20 +158,9 @@ void Bridge::restore_guests(const RestoreGuests& ask, Callback<RestoredGuests> d
             view && view->state != GuestState::lost) {
             return done(refuse("guest " + guest + " is here, " + name_of(view->state)));
         }
-        wanted_mib += definition->memory_mib;
-        wanted_adapters += definition->adapters;
         definitions.push_back(std::move(*definition));
     }
-    if (wanted_mib > memory_free_mib()) {
-        return done(refuse("no room: " + std::to_string(wanted_mib) +
-                           " MiB of memory are wanted, " + std::to_string(memory_free_mib()) +
-                           " are free"));
-    }
-    if (wanted_adapters > driver_->adapters_free()) {
-        return done(refuse("no room: " + std::to_string(wanted_adapters) +
-                           " adapter(s) are wanted, " + std::to_string(driver_->adapters_free()) +
-                           " are free"));
-    }
+    if (Result<void> room = check_room(definitions, {}); !room) return done(room.error());
 
     auto act = std::make_shared<Act<RestoredGuests>>();
     restored_.push_back({ask.id, ask.guests, act});

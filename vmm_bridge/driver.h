@@ -41,6 +41,13 @@
 
 namespace grl::bridge {
 
+// What the guest's memory takes for granted beside the definition: a file that has it, or a word.
+struct GuestPart {
+    std::string part;  // machine, kernel, initrd, disk
+    std::string path;  // of the file; empty: `id` says it
+    std::string id = {};
+};
+
 struct GuestView {
     GuestDefinition definition;  // it was started with
     std::string digest;          // of that definition
@@ -83,6 +90,8 @@ class Driver {
 
     // Whether there is room for one more: passthrough devices, and the VMM's memory where it counts itself.
     virtual Result<void> check_room(const GuestDefinition&) const { return {}; }
+
+    virtual std::vector<GuestPart> parts_of(const GuestDefinition&) const { return {}; }
 
     virtual std::size_t adapters_free() const { return 0; }  // passthrough devices
 

@@ -31,6 +31,7 @@ constexpr std::array kVerbs = {
     verb<Heartbeat, Done, &Bridge::heartbeat>(When::always),
     verb<StartGuest, Done, &Bridge::start_guest>(When::always),
     verb<DestroyGuests, Done, &Bridge::destroy_guests>(When::always),
+    verb<CheckRestore, VerifiedLine, &Bridge::check_restore>(When::always),
     verb<RestoreGuests, RestoredGuests, &Bridge::restore_guests>(When::always),
     verb<ResumeGuests, Done, &Bridge::resume_guests>(When::always),
     verb<PrepareLine, PreparedLine, &Bridge::prepare_line>(When::always),

@@ -3,7 +3,11 @@
 // A guest stays on its host if that is connected and has room; else it goes to the connected host
 // with most free memory left, between equals to the one with fewer guests of this job, then by
 // name. A host can take a guest if it defines it with the same digest and has the image's kind of
-// VMM.
+// VMM; kernel, initrd, disk and machine must not be known to differ, nor may its VMM be of an older
+// release than the one that wrote the image (corrections, the third number, count little: VMMs keep
+// their formats over them). Between hosts that can, one with the very same VMM and contents comes
+// first. A host that is closed for service gets no guest that was not there; one that was goes to
+// another host, and stays only where no other can take it, as it must be somewhere.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +25,15 @@ struct PlacementGuest {
     std::string host;  // where it was last; may be unknown by now
     std::uint64_t memory_mib = 0;
     std::string definition_digest;
+    Contents contents = {};        // that its memory was with
+    std::string vmm_version = {};  // likewise; empty: not known
 };
 
 // Of a guest on one host. Equal digests mean that all of it is equal.
 struct PlacementDefinition {
     std::string digest;
     std::uint32_t adapters = 0;
+    Contents contents = {};
 };
 
 struct PlacementHost {  // connected ones only
@@ -36,11 +43,8 @@ struct PlacementHost {  // connected ones only
     std::map<std::string, PlacementDefinition> definitions;  // by guest
     std::size_t taken = 0;                                   // guests of this job that stay here
     std::uint32_t free_adapters = 0;
-};
-
-struct PlacementRoom {
-    std::uint64_t mib = 0;
-    std::uint32_t adapters = 0;
+    bool closed = false;  // for service
+    std::string vmm_version = {};
 };
 
 // What its inventory says, all of whose guests stay.

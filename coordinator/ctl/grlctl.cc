@@ -41,6 +41,7 @@ struct Words {  // what was said on the command line
     std::uint32_t limit_s = 0;
     bool checkpoint = false;
     bool off = false;
+    bool into_other_life = false;
 };
 
 Error misuse(const std::string& why) {
@@ -200,7 +201,7 @@ Result<int> show(const Words& w) {
 Result<int> restore(const Words& w) {
     auto job = job_number(w.given[0]);
     if (!job) return job.error();
-    return answer<RestoreReport>(w, RestoreJob{*job, w.line}, restore_text);
+    return answer<RestoreReport>(w, RestoreJob{*job, w.line, w.into_other_life}, restore_text);
 }
 
 Result<int> verify(const Words& w) {
@@ -311,6 +312,9 @@ Result<int> run(const Verb& verb, const Words& words) {
     if (words.line && std::string(verb.name) != "restore") {
         return misuse("--line goes with restore");
     }
+    if (words.into_other_life && std::string(verb.name) != "restore") {
+        return misuse("--into-other-life goes with restore");
+    }
     if (words.limit_s != 0 && std::string(verb.name) != "hold") {
         return misuse("--limit goes with hold");
     }
@@ -336,6 +340,8 @@ int main(int argc, char** argv) {
                         "the coordinator's address for the cluster")(
         "json", "print one JSON object")("line", options::value<std::uint32_t>()->value_name("N"),
                                          "restore: go back to this line")(
+        "into-other-life", options::bool_switch(&words.into_other_life),
+        "restore: also from a line of an earlier job of that number, or from before a requeue")(
         "times", options::value(&words.times)->value_name("N"), "rehearse: so often")(
         "every", options::value(&words.every_ms)->value_name("MS"),
         "rehearse: begin one every MS milliseconds")(

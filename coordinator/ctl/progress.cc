@@ -62,6 +62,7 @@ void ProgressView::show(const RestoreReport& r) {
                                 (r.line ? " to line " + std::to_string(r.line) : "");
     if (!terminal_) return plain(subject, r.stage);
     std::vector<std::string> lines = {subject + ": " + r.stage};
+    for (const std::string& note : r.notes) lines.push_back("  " + note);
     std::string stages;
     for (std::size_t i = 0; i < std::min(r.stages.size(), r.stage_ms.size()); ++i) {
         stages += "  " + r.stages[i] + " " + ms_text(r.stage_ms[i]);

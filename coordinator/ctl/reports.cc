@@ -195,7 +195,9 @@ std::string rehearsal_text(const LineReport& r) {
 std::string restore_text(const RestoreReport& r) {
     std::string out = "job " + std::to_string(r.job) + " goes on from line " +
                       name_of_line(r.job, r.line) + ", generation " + std::to_string(r.generation) +
-                      ", after " + duration_text(r.total_ms) + "\n\n";
+                      ", after " + duration_text(r.total_ms) + "\n";
+    for (const std::string& note : r.notes) out += note + "\n";
+    out += "\n";
     Table stages({"STAGE", ">MS"});
     for (std::size_t i = 0; i < std::min(r.stages.size(), r.stage_ms.size()); ++i) {
         stages.add({r.stages[i], ms_text(r.stage_ms[i])});

@@ -75,6 +75,7 @@ Result<LineOrder> Lines::order(std::uint32_t id, const Shape& shape, const JobFa
     if (!step) return step.error();
     auto order = line_order(**step, parts_.hosts, facts.nodes);
     if (!order) return order;
+    order->life = facts.life;
     if (auto shaped = shape(*order, facts); !shaped) return shaped.error();
     return order;
 }

@@ -1,6 +1,7 @@
 // What lines, holds, moves and restores are made with. All of it outlives them.
 #pragma once
 
+#include "coordinator/cluster/room.h"
 #include "coordinator/cluster/steps.h"
 #include "coordinator/config.h"
 #include "coordinator/slurm/view.h"
@@ -17,6 +18,7 @@ struct Parts {
     SlurmView& slurm;
     Store& store;
     Sweep& sweep;
+    Room& room;
 };
 
 }  // namespace grl::coordinator

@@ -32,6 +32,7 @@ void LineRecord::admitted(const LineOrder& order) {
             image.image = g.name + ".img";
             image.definition_digest = g.definition_digest;
             image.memory_mib = g.memory_mib;
+            image.contents = g.contents;
             images_[g.name] = std::move(image);
         }
     }
@@ -165,6 +166,7 @@ Manifest LineRecord::manifest(const LineOrder& order, const std::string& cluster
     m.generation = order.generation;
     m.attempt = order.attempt;
     m.every_s = order.every_s;
+    m.life = order.life;
     m.proof = report_.proof;
     m.phases = report_.phases;
     m.phases.back().ms = ms_since(phase_began_);

@@ -39,6 +39,7 @@ struct LineOrder {
     std::uint32_t attempt = 0;
     std::uint32_t every_s = 0;
     std::string store = {};       // the checkpoint directory's id
+    JobLife life;
     std::vector<LineHost> hosts;  // that capture or stop guests
     std::vector<LineMember> members;
 };

@@ -1,6 +1,4 @@
 // To which host a guest moves.
-#include <algorithm>
-
 #include "coordinator/cluster/placement.h"
 #include "coordinator/move/moves.h"
 #include "grl/messages/guests.h"
@@ -26,21 +24,13 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
         for (const auto& [node, member] : step->members) mates.insert(node);
     }
     std::vector<PlacementHost> hosts;
-    for (const Host* host : parts_.hosts.connected()) {
-        const bool named = host->name == ask.host;
-        if (host->name == from.name || (!ask.host.empty() && !named)) continue;
-        if (!named && is_closed(host->name)) continue;
-        PlacementHost room = placement_host(host->name, host->inventory);
-        for (const GuestInfo& g : host->inventory.guests) {
+    for (PlacementHost& room : parts_.room.offers(room_owner(ask.guest), {})) {
+        const bool named = room.name == ask.host;
+        if (room.name == from.name || (!ask.host.empty() && !named)) continue;
+        if (!named && room.closed) continue;
+        room.closed = false;  // whoever names it means it
+        for (const GuestInfo& g : parts_.hosts.find(room.name)->inventory.guests) {
             if (holds_state(g.state) && mates.count(g.name)) ++room.taken;
-        }
-        // What is on its way there, and not in its inventory yet.
-        for (const auto& [other, target] : under_way_) {
-            const GuestInfo* coming = target == host->name ? info_of(*host, other) : nullptr;
-            if (coming && other != ask.guest && coming->state == GuestState::absent) {
-                room.free_mib -= std::min(room.free_mib, coming->memory_mib);
-                room.free_adapters -= std::min(room.free_adapters, coming->adapters);
-            }
         }
         hosts.push_back(std::move(room));
     }
@@ -50,7 +40,8 @@ Result<const Host*> Moves::choose(const Ask& ask, const Host& from, std::uint32_
                                           "are what is left (grlctl checkpoint, grlctl hold)"
                                         : "no host " + ask.host + " is connected");
     }
-    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest}},
+    auto placed = place_guests({{guest->name, "", guest->memory_mib, guest->definition_digest,
+                                 guest->contents, from.inventory.vmm_version}},
                                std::move(hosts), from.inventory.driver);
     if (!placed) return move_refusal(ask.guest, placed.error().why);
     return parts_.hosts.find(placed->at(ask.guest));

@@ -25,7 +25,7 @@ void Moves::evacuate(const std::string& name, const std::string& cause,
         return done(fail("evacuating host " + name, "", "no host " + name + " is connected",
                          ErrorKind::not_found));
     }
-    closed_.insert(name);
+    parts_.room.close(name);
     parts_.store.note([name](Catalog& c) { return c.put_closed(name, true); });
     struct Round {
         MoveReports reports;
@@ -57,7 +57,7 @@ void Moves::evacuate(const std::string& name, const std::string& cause,
 }
 
 void Moves::reopen(const std::string& host, std::function<void(Result<Done>)> done) {
-    if (closed_.erase(host) == 0) {
+    if (!parts_.room.open(host)) {
         return done(fail("opening host " + host, "", "it is not closed", ErrorKind::not_found));
     }
     parts_.store.note([host](Catalog& c) { return c.put_closed(host, false); });

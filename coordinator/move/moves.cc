@@ -16,6 +16,10 @@ constexpr std::chrono::seconds kWatchEvery{2};
 
 }  // namespace
 
+std::string Moves::room_owner(const std::string& guest) {
+    return "move of guest " + guest;
+}
+
 Error move_refusal(const std::string& guest, const std::string& why) {
     return fail("moving guest " + guest, "", why, ErrorKind::refused);
 }
@@ -36,7 +40,7 @@ Moves::Moves(Parts parts, Lines& lines) : parts_(parts), lines_(lines), watch_(p
         if (life.expired()) return;
         known_ = true;
         if (!known) return log_error(known.error().text());
-        closed_.insert(known->closed.begin(), known->closed.end());
+        for (const std::string& host : known->closed) parts_.room.close(host);
         for (const MoveReport& move : known->moves) {
             if (move.open) trips_[move.guest] = move;
         }
@@ -92,6 +96,7 @@ void Moves::begin(Ask ask) {
     auto to = choose(ask, **home, job_on(ask.guest));
     if (!to) return refuse(to.error().why);
     under_way_[ask.guest] = (*to)->name;
+    parts_.room.take(room_owner(ask.guest), {{ask.guest, (*to)->name}});
     MoveReport report;
     report.guest = ask.guest;
     report.from = (*home)->name;
@@ -209,6 +214,7 @@ void Moves::progress(const MoveProgress& progress) {
 void Moves::ended(const std::string& guest, const Result<MoveReport>& outcome,
                   const Watcher<MoveReport>& watcher) {
     under_way_.erase(guest);
+    parts_.room.free(room_owner(guest));
     MoveReport report = outcome ? *outcome : trips_[guest];
     report.given = report.given || trips_[guest].given;
     if (!outcome) {

@@ -49,7 +49,7 @@ class Moves {
                   std::function<void(const MoveReport&)> progress,
                   std::function<void(Result<MoveReports>)> done);
     void reopen(const std::string& host, std::function<void(Result<Done>)> done);
-    bool is_closed(const std::string& host) const { return closed_.count(host) != 0; }
+    bool is_closed(const std::string& host) const { return parts_.room.is_closed(host); }
 
     // No further one is begun, and what ends is not told: the coordinator ends.
     void stop();
@@ -74,6 +74,7 @@ class Moves {
     void ended(const std::string& guest, const Result<MoveReport>& outcome,
                const Watcher<MoveReport>& watcher);
     Result<const Host*> choose(const Ask& ask, const Host& from, std::uint32_t job) const;
+    static std::string room_owner(const std::string& guest);
     std::uint32_t job_on(const std::string& guest) const;
     void settle(const std::string& guest);
     void settle_given(const MoveReport& move);
@@ -94,8 +95,7 @@ class Moves {
     std::map<std::uint32_t, std::shared_ptr<MoveRun>> runs_;  // by number
     std::set<std::string> settling_;
     std::set<std::string> puzzling_;  // said once
-    std::set<std::string> closed_;
-    bool known_ = false;  // trips_ and closed_ are the catalog's
+    bool known_ = false;  // trips_ and the closed hosts are the catalog's
     asio::steady_timer watch_;
     bool stopping_ = false;
     // The store answers later than we may live.

@@ -188,18 +188,25 @@ void Control::restore(const Peer& peer, const json::object& body, Asker asker) {
         if (!manifest && !(none && !q.line && lines_.of(q.job))) {
             return asker->error(manifest.error());
         }
+        // The memory is whose the line is, whoever runs a job of that number today.
         std::uint32_t owner = manifest ? manifest->uid : 0;
-        for (const Step* step : parts_.steps.of_job(q.job)) owner = step->uid;
+        if (!manifest) {
+            for (const Step* step : parts_.steps.of_job(q.job)) owner = step->uid;
+        }
         if (!may(peer, owner)) {
             return asker->error(
                 denied("restore of job " + std::to_string(q.job), "it is another user's job"));
         }
         log_info("uid " + std::to_string(peer.uid) + " asks to restore job " +
                  std::to_string(q.job));
+        const OtherLife other = !q.into_other_life.value_or(false) ? OtherLife::refused
+                                : peer.uid == 0                    ? OtherLife::any
+                                                                   : OtherLife::own;
         restores_.request(
             q.job, q.line,
             {[asker](const RestoreReport& report) { asker->progress(report); },
-             [asker](const Result<RestoreReport>& outcome) { asker->result(outcome); }});
+             [asker](const Result<RestoreReport>& outcome) { asker->result(outcome); }},
+            other);
     });
 }
 

@@ -10,8 +10,8 @@ namespace grl::coordinator {
 
 // A host that has died without a word still counts as connected. So all are asked for a sign of
 // life first; who does not give one is away when hosts.h says so.
-void RestoreRun::fence() {
-    Gather<int> signs(0, here([this](int) { fence_lost(); }));
+void RestoreRun::look() {
+    Gather<int> signs(0, here([this](int) { await_lost(); }));
     for (const Host* host : parts_.hosts.connected()) {
         await(host->name);
         host->channel->request_raw(
@@ -21,30 +21,29 @@ void RestoreRun::fence() {
     signs.all_asked();
 }
 
-// A host that is away may come back any moment; only one that is lost is turned off. Whether there
-// is room without it is asked before anything is turned off.
-void RestoreRun::fence_lost() {
+// A host that is away may come back any moment; only one that is lost is turned off.
+void RestoreRun::await_lost() {
     if (!lost_hosts(HostCondition::away).empty()) {
-        return again([this] { fence_lost(); });
+        return again([this] { await_lost(); });
     }
-    if (auto plan = place_guests(needs(), room(), manifest_.driver); !plan) {
-        return refuse(plan.error().why);
-    }
-    fence_hosts();
+    if (cannot_fence(lost_hosts(HostCondition::lost))) return;
+    all_answered();
 }
 
-void RestoreRun::fence_hosts() {
+bool RestoreRun::cannot_fence(const std::set<std::string>& lost) {
+    if (lost.empty() || !parts_.config.coordinator.fence_program.empty()) return false;
+    refuse("host " + *lost.begin() +
+           " is lost and may still run guests of the job: set "
+           "coordinator.fence_program, bring its bridge back, or say that it is off: grlctl fence " +
+           *lost.begin() + " --off");
+    return true;
+}
+
+void RestoreRun::fence() {
     const auto lost = lost_hosts(HostCondition::lost);
     if (lost.empty()) return all_answered();
+    if (cannot_fence(lost)) return;
     const std::string& program = parts_.config.coordinator.fence_program;
-    if (program.empty()) {
-        return refuse("host " + *lost.begin() +
-                      " is lost and may still run guests of the job: set "
-                      "coordinator.fence_program, bring its bridge back, or say that it is off: "
-                      "grlctl fence " +
-                      *lost.begin() + " --off");
-    }
-    arm(Milliseconds(deadlines_.fence_ms));
     for (const std::string& host : lost) {
         await(host);
         // It is off, whatever has become of this restore.
@@ -55,13 +54,18 @@ void RestoreRun::fence_hosts() {
     }
 }
 
-// A host may have gone while others were turned off, or a line ended; its guest may run there
-// still.
+// A host may have gone while images were read, others were turned off, or a line ended; its guest
+// may run there still, or was to run there.
 bool RestoreRun::gone_meanwhile() {
     for (const ManifestGuest& g : manifest_.guests) {
         const auto start = parts_.hosts.starting().find(g.name);
         if (start == parts_.hosts.starting().end()) continue;
         refuse("guest " + g.name + " is being started on " + start->second + "; ask again");
+        return true;
+    }
+    for (const auto& [guest, host] : plan_) {
+        if (parts_.hosts.condition(host) == HostCondition::connected) continue;
+        refuse("host " + host + " went away meanwhile; ask again");
         return true;
     }
     for (HostCondition condition : {HostCondition::away, HostCondition::lost}) {

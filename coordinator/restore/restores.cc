@@ -14,7 +14,7 @@ std::shared_ptr<RestoreRun> Restores::of(std::uint32_t job) const {
 }
 
 void Restores::request(std::uint32_t job, std::optional<std::uint32_t> line,
-                       Watcher<RestoreReport> watcher) {
+                       Watcher<RestoreReport> watcher, OtherLife other_life) {
     if (of(job)) {
         return watcher.done(fail("restore of job " + std::to_string(job), "",
                                  "a restore of it is under way", ErrorKind::refused));
@@ -25,17 +25,7 @@ void Restores::request(std::uint32_t job, std::optional<std::uint32_t> line,
         runs_.erase(job);
         done(std::move(outcome));
     };
-    hooks.reserved = [this, job](const std::string& host) {
-        PlacementRoom all;
-        for (const auto& [other, run] : runs_) {
-            if (other == job) continue;
-            const PlacementRoom one = run->reserves(host);
-            all.mib += one.mib;
-            all.adapters += one.adapters;
-        }
-        return all;
-    };
-    auto run = std::make_shared<RestoreRun>(parts_, lines_, job, line, std::move(hooks));
+    auto run = std::make_shared<RestoreRun>(parts_, lines_, job, line, other_life, std::move(hooks));
     runs_[job] = run;
     run->start();
 }

@@ -19,7 +19,7 @@ class Restores {
 
     // The last committed line if none is given. A job that is being restored refuses another one.
     void request(std::uint32_t job, std::optional<std::uint32_t> line,
-                 Watcher<RestoreReport> watcher);
+                 Watcher<RestoreReport> watcher, OtherLife other_life = OtherLife::refused);
     std::shared_ptr<RestoreRun> of(std::uint32_t job) const;  // null: none
     const std::map<std::uint32_t, std::shared_ptr<RestoreRun>>& all() const { return runs_; }
 

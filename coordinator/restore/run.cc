@@ -8,12 +8,13 @@
 namespace grl::coordinator {
 
 RestoreRun::RestoreRun(Parts parts, Lines& lines, std::uint32_t job,
-                       std::optional<std::uint32_t> line, Hooks hooks)
+                       std::optional<std::uint32_t> line, OtherLife other_life, Hooks hooks)
     : TableRun(restore_table(), parts.config.deadlines, parts.io),
       parts_(parts),
       lines_(lines),
       job_(job),
       line_(line),
+      other_life_(other_life),
       hooks_(std::move(hooks)),
       poll_(parts.io) {
     report_.job = job;
@@ -27,6 +28,7 @@ void RestoreRun::start() {
 
 void RestoreRun::abandon() {
     TableRun::abandon();
+    parts_.room.free(owner());
     poll_.cancel();
     hooks_ = {};
 }
@@ -45,10 +47,10 @@ void RestoreRun::entered() {
     if (!over() && hooks_.progress) hooks_.progress(report_);
 }
 
-// Until a host that does not answer is known to be lost; then the program has its time.
+// Until a host that does not answer is known to be lost.
 std::optional<Milliseconds> RestoreRun::state_limit() const {
     auto limit = TableRun::state_limit();
-    if (state() == RestoreState::fence) *limit += 4 * Milliseconds(deadlines_.bridge_lost_ms);
+    if (state() == RestoreState::look) *limit += 4 * Milliseconds(deadlines_.bridge_lost_ms);
     return limit;
 }
 
@@ -74,16 +76,20 @@ void RestoreRun::act() {
             return wait();
         case RestoreState::check:
             return check();
-        case RestoreState::fence:
-            return fence();
-        case RestoreState::destroy:
-            return destroy();
+        case RestoreState::look:
+            return look();
         case RestoreState::place:
             return place();
-        case RestoreState::restore:
-            return restore();
+        case RestoreState::verify:
+            return verify();
+        case RestoreState::fence:
+            return fence();
         case RestoreState::raise:
             return raise();
+        case RestoreState::destroy:
+            return destroy();
+        case RestoreState::restore:
+            return restore();
         case RestoreState::resume:
             return resume();
         case RestoreState::rejoin:
@@ -102,6 +108,7 @@ void RestoreRun::end() {
                                 (report_.line ? " to line " + std::to_string(report_.line) : "");
     Result<RestoreReport> outcome = report_;
     if (state() == RestoreState::done) {
+        for (const std::string& note : report_.notes) log_warning(subject + ": " + note);
         log_info(subject + " is done, generation " + std::to_string(generation_));
     } else {
         const std::string why = name_of(*machine().turned_back_in()) + ": " + reason();
@@ -109,6 +116,7 @@ void RestoreRun::end() {
         log_warning(outcome.error().text());
     }
     lines_.hold_off(job_, "");
+    parts_.room.free(owner());
     asio::post(io(), [self = shared_from_this(), this, outcome] {
         if (hooks_.ended) hooks_.ended(outcome);
     });
@@ -124,25 +132,9 @@ void RestoreRun::host_away(const std::string& host, const std::string& why) {
 }
 
 void RestoreRun::guest_died(const std::string& guest, const std::string& reason) {
-    const bool stands = state() == RestoreState::restore || state() == RestoreState::raise ||
-                        takes_masters(state());
+    const bool stands = state() == RestoreState::restore || takes_masters(state());
     if (!stands || plan_.count(guest) == 0) return;
     failed("guest " + guest + " died: " + reason);
-}
-
-PlacementRoom RestoreRun::reserves(const std::string& host) const {
-    PlacementRoom room;
-    if (state() != RestoreState::restore) return room;
-    const auto at = std::ranges::find(room_, host, &PlacementHost::name);
-    for (const ManifestGuest& g : manifest_.guests) {
-        auto it = plan_.find(g.name);
-        if (it == plan_.end() || it->second != host) continue;
-        room.mib += g.memory_mib;
-        if (at == room_.end()) continue;
-        const auto definition = at->definitions.find(g.name);
-        if (definition != at->definitions.end()) room.adapters += definition->second.adapters;
-    }
-    return room;
 }
 
 JobReport RestoreRun::job_report() const {

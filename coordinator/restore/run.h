@@ -1,5 +1,5 @@
-// One restore on its way: does what its table says (table.h). The stages stand in stages.cc, the
-// fence in fence.cc, the masters' way back in rejoin.cc.
+// One restore on its way: does what its table says (table.h). The stages stand in stages.cc, which
+// hosts are lost and their end in fence.cc, the masters' way back in rejoin.cc.
 // Runs on the io_context's thread; nothing blocks.
 #pragma once
 
@@ -22,18 +22,20 @@
 
 namespace grl::coordinator {
 
+// Whether a line of another life of the job number may be laid over this one. Not even its owner may
+// lay it over another user's job.
+enum class OtherLife { refused, own, any };
+
 class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
   public:
     struct Hooks {
         std::function<void(const RestoreReport&)> progress;
         std::function<void(Result<RestoreReport>)> ended;  // once
-        // What other restores are about to take on a host.
-        std::function<PlacementRoom(const std::string& host)> reserved;
     };
 
     // The last committed line if none is given.
     RestoreRun(Parts parts, Lines& lines, std::uint32_t job, std::optional<std::uint32_t> line,
-               Hooks hooks);
+               OtherLife other_life, Hooks hooks);
     void start() override;
     void abandon() override;
 
@@ -42,7 +44,6 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     // A master of the job that has joined its step; only while it takes masters.
     void master_joined(const std::shared_ptr<Channel>& channel, const StepState& master);
 
-    PlacementRoom reserves(const std::string& host) const;
     JobReport job_report() const;
 
   private:
@@ -57,11 +58,13 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     // One per stage, in the order in which they run.
     void wait();
     void check();
-    void fence();
-    void destroy();
+    void look();
     void place();
-    void restore();
+    void verify();
+    void fence();
     void raise();
+    void destroy();
+    void restore();
     void resume();
     void rejoin();
     void clean();
@@ -70,10 +73,14 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     void refuse(const std::string& why, ErrorKind kind = ErrorKind::refused);
     void check_manifest(Manifest manifest);
     void check_job(const JobFacts& facts);
+    std::string other_life(const JobFacts& facts);  // why the line is not this job's, or nothing
     void again(std::function<void()> look);  // soon, in the same stage
-    void fence_lost();
-    void fence_hosts();
-    bool gone_meanwhile();  // and so refused
+    void await_lost();
+    bool cannot_fence(const std::set<std::string>& lost);  // and so refused
+    bool gone_meanwhile();                                 // and so refused
+    void verified(const VerifiedLine& verified);
+    void judge();  // what verify has brought
+    void no_line(const Error& error);
     void destroy_all();
     void destroy_on(const Host& host);
     void note_restored(const RestoredGuests& restored);
@@ -83,7 +90,7 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
                   std::function<void(const Reply&)> take = {});
 
     std::set<std::string> lost_hosts(HostCondition condition) const;
-    std::vector<PlacementHost> room() const;
+    std::string owner() const { return "restore of job " + std::to_string(job_); }
     std::vector<PlacementGuest> needs() const;
     std::map<std::string, std::vector<std::string>> by_host() const;
     std::string home(const ManifestGuest& guest) const;
@@ -92,6 +99,9 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     Lines& lines_;
     std::uint32_t job_;
     std::optional<std::uint32_t> line_;
+    OtherLife other_life_;
+    std::uint32_t before_ = 0;  // only lines before this one; 0: any
+    std::string damage_;        // of the line that is verified
     Hooks hooks_;
     RestoreReport report_;
     ErrorKind kind_ = ErrorKind::failed;
@@ -100,7 +110,6 @@ class RestoreRun : public TableRun<RestoreState, RestoreEvent> {
     std::map<std::string, std::string> places_;  // guest → host, where it was last
     std::map<std::string, std::set<std::string>> suspects_;  // where they may run, by the catalog
     std::map<std::string, std::string> plan_;    // guest → host, where it goes
-    std::vector<PlacementHost> room_;
     std::uint32_t generation_ = 0;
     std::set<std::string> rejoined_;
     std::map<std::string, std::weak_ptr<Channel>> released_;  // node → asked on this channel

@@ -83,7 +83,7 @@ class Cluster {
         if (!row) return slurm_error(job, ESLURM_INVALID_JOB_ID);
         return JobFacts{job,        row->uid,         row->running,
                         row->state, row->nodes,       sharing_of(*row, rows),
-                        row->over,  slurmd_timeout_s_};
+                        row->over,  slurmd_timeout_s_, row->life};
     }
 
     Result<std::vector<NodeFacts>> nodes() {
@@ -150,6 +150,8 @@ class Cluster {
         row.over = base > JOB_SUSPENDED;
         row.exclusive = j.shared == 0 || (whole_nodes_ && j.shared == NO_VAL16);
         row.state = state_word(base);
+        row.life = {static_cast<std::int64_t>(j.submit_time),
+                    static_cast<std::int64_t>(j.start_time), j.restart_cnt};
         if (row.running) row.nodes = names_of(j.nodes);
         return row;
     }

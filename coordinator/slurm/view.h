@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grl/base/result.h"
+#include "grl/messages/manifest.h"
 
 namespace grl::coordinator {
 
@@ -25,6 +26,7 @@ struct JobFacts {
     bool over = false;               // has ended, however
     std::uint32_t slurmd_timeout_s =
         0;  // after so long without a word a node is given up; 0: never
+    JobLife life = {};
 };
 
 // A job as the rule about sharing sees it.
@@ -36,6 +38,7 @@ struct JobRow {
     std::string state;
     std::vector<std::string> nodes;
     bool over = false;
+    JobLife life = {};
 };
 
 // The rule: nobody else on its nodes now, and nobody may come.

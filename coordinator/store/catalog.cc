@@ -255,6 +255,18 @@ Result<Manifest> Catalog::last_committed(std::uint32_t job) {
     return manifest({job, lines->back()});
 }
 
+Result<Manifest> Catalog::last_committed_before(LineId id) {
+    auto lines = time_line(id.job);
+    if (!lines) return lines.error();
+    std::erase_if(*lines, [&](std::uint32_t line) { return line >= id.line; });
+    if (lines->empty()) {
+        return fail("looking up a line of job " + std::to_string(id.job), "",
+                    "no line before " + std::to_string(id.line) + " is committed",
+                    ErrorKind::not_found);
+    }
+    return manifest({id.job, lines->back()});
+}
+
 Result<std::vector<std::uint32_t>> Catalog::committed(std::uint32_t job) {
     Statement s(*db_, "SELECT line FROM lines WHERE job = ? AND manifest <> '' ORDER BY line");
     s.bind(job);

@@ -53,6 +53,7 @@ class Catalog {
     Result<Manifest> last_committed(std::uint32_t job);
     // The committed lines of its time-line, upward: a job that has gone back goes on from there.
     Result<std::vector<std::uint32_t>> time_line(std::uint32_t job);
+    Result<Manifest> last_committed_before(LineId id);  // likewise
     Result<std::vector<std::uint32_t>> committed(std::uint32_t job);  // upward
     Result<std::map<std::uint32_t, LastLine>> last_lines();           // of every job
     // Committed and aborted ones, by job and line.

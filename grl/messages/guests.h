@@ -3,12 +3,28 @@
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "grl/messages/phase.h"
 
 namespace grl {
+
+// What a guest's memory takes for granted of its host, beside its definition: which bytes its disk
+// has, not only where it lies.
+struct ContentId {
+    std::string part;  // machine, kernel, initrd, disk
+    std::string id;    // equal: the same; empty: not known (yet)
+    bool operator==(const ContentId&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(ContentId, (), (part, id))
+using Contents = std::optional<std::vector<ContentId>>;  // none: of a release that does not tell
+
+// The first part that both know and that differs; empty: nothing speaks against it.
+std::string differing_part(const Contents& a, const Contents& b);
+// Both know all, and all is the same.
+bool same_contents(const Contents& a, const Contents& b);
 
 struct GuestInfo {
     std::string name;
@@ -17,9 +33,10 @@ struct GuestInfo {
     std::uint64_t memory_mib = 0;
     std::string definition_digest;  // XXH3-128 of the definition; equal on hosts that may swap it
     std::uint32_t adapters = 0;     // how many it wants of its host's
+    Contents contents = {};
 };
 BOOST_DESCRIBE_STRUCT(GuestInfo, (),
-                      (name, state, address, memory_mib, definition_digest, adapters))
+                      (name, state, address, memory_mib, definition_digest, adapters, contents))
 
 struct Inventory {  // bridge → coordinator: on connecting, and again when it changes
     static constexpr const char* kType = "inventory";

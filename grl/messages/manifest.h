@@ -7,6 +7,7 @@
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,20 @@ struct ManifestGuest {
     std::int64_t stopped_at_ns = 0;
     std::int64_t captured_at_ns = 0;
     std::int64_t durable_at_ns = 0;
+    Contents contents = {};
 };
 BOOST_DESCRIBE_STRUCT(ManifestGuest, (),
                       (name, host, image, digest, definition_digest, method, note, memory_mib,
-                       raw_bytes, stored_bytes, stopped_at_ns, captured_at_ns, durable_at_ns))
+                       raw_bytes, stored_bytes, stopped_at_ns, captured_at_ns, durable_at_ns, contents))
+
+// Which life of a job number it is: Slurm gives a number again, and to a requeued job the same one.
+struct JobLife {
+    std::int64_t submitted_at_s = 0;  // of the epoch, as the next
+    std::int64_t started_at_s = 0;
+    std::uint32_t restarts = 0;
+    bool operator==(const JobLife&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(JobLife, (), (submitted_at_s, started_at_s, restarts))
 
 struct Manifest {
     int format = kManifestFormat;
@@ -55,10 +66,11 @@ struct Manifest {
     Proof proof;
     std::vector<PhaseTime> phases;
     std::vector<ManifestGuest> guests;
+    std::optional<JobLife> life;  // none: by a release that did not keep it
 };
 BOOST_DESCRIBE_STRUCT(Manifest, (),
                       (format, grl_version, cluster, driver, vmm_version, job, step, uid, line,
-                       generation, attempt, every_s, proof, phases, guests))
+                       generation, attempt, every_s, proof, phases, guests, life))
 
 // Names that become parts of paths: letters, digits, '.', '_', '-', at most 64, no leading '.'.
 bool valid_name(const std::string& name);

@@ -81,8 +81,10 @@ struct RestoreJob {  // progress RestoreReport …, then replies RestoreReport
     static constexpr const char* kType = "restore";
     std::uint32_t job = 0;
     std::optional<std::uint32_t> line;  // the last committed one if not given
+    // Also if the line is of another life of the number, or, for root, of another user's job.
+    std::optional<bool> into_other_life = {};
 };
-BOOST_DESCRIBE_STRUCT(RestoreJob, (), (job, line))
+BOOST_DESCRIBE_STRUCT(RestoreJob, (), (job, line, into_other_life))
 
 struct VerifyQuery {  // replies VerifiedLine
     static constexpr const char* kType = "verify";

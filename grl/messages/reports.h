@@ -110,16 +110,19 @@ struct RestoreReport {
     std::uint32_t job = 0;
     std::uint32_t line = 0;
     std::uint32_t generation = 0;  // after the restore
-    std::string stage;             // wait, check, fence, destroy, place, restore, raise, resume,
-                                   // rejoin, done; clean, failed
+    std::string stage;             // wait, check, look, place, verify, fence, raise, destroy,
+                                   // restore, resume, rejoin, done; clean, failed
     std::vector<GuestReport> guests;
     std::vector<std::string> stages;  // of those that ended
     std::vector<double> stage_ms;
     double total_ms = 0;
     std::string reason;  // of a failure
+    // What its user should know: newer lines that were passed over, and why. A line each.
+    std::vector<std::string> notes;
 };
 BOOST_DESCRIBE_STRUCT(RestoreReport, (),
-                      (job, line, generation, stage, guests, stages, stage_ms, total_ms, reason))
+                      (job, line, generation, stage, guests, stages, stage_ms, total_ms, reason,
+                       notes))
 
 struct JobReport {
     std::uint32_t job = 0;

@@ -60,6 +60,18 @@ struct VerifiedLine {
 };
 BOOST_DESCRIBE_STRUCT(VerifiedLine, (), (guests))
 
+// Whether guests of a committed line could be restored here, before anything is destroyed for it:
+// every byte of their images is read, their definitions are compared, and there must be room when
+// the guests in `leaving` are gone. Changes nothing. What is wrong with the line is in the reply;
+// what is wrong with the host is an error.
+struct CheckRestore {  // replies VerifiedLine
+    static constexpr const char* kType = "check_restore";
+    LineId id;
+    std::vector<std::string> guests;
+    std::vector<std::string> leaving;
+};
+BOOST_DESCRIBE_STRUCT(CheckRestore, (), (id, guests, leaving))
+
 struct DeleteLine {  // manifest first, then the images; Done, also when it was not there
     static constexpr const char* kType = "delete_line";
     LineId id;

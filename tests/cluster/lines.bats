@@ -104,15 +104,32 @@ end_of_line() {
     output=$(cat "$BATS_TEST_TMPDIR/out")
 }
 
-@test "verify finds a flipped byte, and a restore from that line is refused" {
-    local line image
+# flip JOB LINE: two bytes of g2's image.
+flip() {
+    local image=$CHECKPOINTS/lab/$1/$2/g2.img
+    in_host h1 sh -c "printf '\\377\\376' | dd of='$image' bs=1 seek=100000 conv=notrunc status=none"
+}
+
+@test "verify finds a flipped byte, and a restore goes to the line before it and says so" {
+    local line before generation
+    in_ctl grlctl checkpoint "$JOB"
     in_ctl grlctl checkpoint "$JOB"
     line=$(committed "$JOB" | tail -n 1)
-    image=$CHECKPOINTS/lab/$JOB/$line/g2.img
-    in_host h1 sh -c "printf '\\377' | dd of='$image' bs=1 seek=100000 conv=notrunc status=none"
+    before=$(committed "$JOB" | tail -n 2 | head -n 1)
+    flip "$JOB" "$line"
     fails_with g2 in_ctl grlctl verify "$JOB/$line"
+    # Asked for by name it is refused, and the job does not notice.
+    fails_with "cannot be restored: g2" in_ctl grlctl restore "$JOB" --line "$line"
+    job_runs "$JOB"
+    generation=$(in_ctl grlctl --json status | jq ".jobs[] | select(.job == $JOB) | .generation")
+    run in_ctl grlctl --json restore "$JOB"
+    echo "$output"
+    ((status == 0))
+    jq -e ".line == $before and .generation > $generation" <<<"$output"
+    jq -e "any(.notes[]; contains(\"line $line was passed over: g2\"))" <<<"$output"
+    wait_ready "$JOB"
     in_ctl grlctl delete "$JOB/$line"
-    [[ $(committed "$JOB" | tail -n 1) != "$line" ]]
+    nothing_lost "$before"
 }
 
 @test "a coordinator that is restarted between lines goes on" {
@@ -155,6 +172,23 @@ end_of_line() {
     wait_ready "$JOB"
     [[ $(committed "$JOB") == "$before" ]]
     in_ctl grlctl checkpoint "$JOB"
+}
+
+# Last, as the file's job makes room for one that ends.
+@test "a job whose newest line is damaged goes back to the line before and comes to its right result" {
+    local job line
+    cancel_job "$JOB"
+    job=$(start_job --grl-checkpoint "--iterations 60 --pause-us 20000")
+    wait_ready "$job"
+    in_ctl grlctl checkpoint "$job"
+    in_ctl grlctl checkpoint "$job"
+    line=$(committed "$job" | tail -n 1)
+    flip "$job" "$line"
+    run in_ctl grlctl restore "$job"
+    echo "$output"
+    ((status == 0))
+    [[ $output == *"line $line was passed over: g2"* ]]
+    right_result "$job"
 }
 
 @test "after a restore no srun waits for a step that began after the line" {

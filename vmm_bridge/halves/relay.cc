@@ -19,7 +19,7 @@ constexpr std::array kRequests = std::to_array<std::string_view>({
     CaptureLine::kType,  ResumeLine::kType,  AbortLine::kType,     CommitLine::kType,
     ReceiveGuest::kType, SendGuest::kType,   SwitchGuest::kType,   AwaitGuest::kType,
     DropMove::kType,     ListLines::kType,   VerifyLine::kType,    DeleteLine::kType,
-    SweepLines::kType,
+    SweepLines::kType,   CheckRestore::kType,
 });
 
 struct Event {

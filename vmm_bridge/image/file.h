@@ -19,13 +19,16 @@ class ImageFile {
     ImageFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
     Result<void> append(const void* bytes, std::size_t count);
-    // Syncs the file, writes <path>.xxh128, syncs it and the directory. Gives the digest.
+    // Syncs the file, reads it back from storage, writes <path>.xxh128, syncs it and the directory.
+    // Gives the digest, which what was read back has, too.
     Result<std::string> finish();
 
     std::uint64_t size() const { return size_.load(std::memory_order_relaxed); }  // any thread
     const std::string& path() const { return path_; }
 
   private:
+    Result<void> read_back(const std::string& digest);
+
     Fd fd_;
     std::string path_;
     Digest digest_;

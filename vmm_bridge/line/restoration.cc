@@ -21,20 +21,31 @@ struct VerifiedImage {
     GuestRestored report;
 };
 
+const ManifestGuest* named_in(const Manifest& manifest, const std::string& guest) {
+    auto named = std::find_if(manifest.guests.begin(), manifest.guests.end(),
+                              [&](const ManifestGuest& g) { return g.name == guest; });
+    return named == manifest.guests.end() ? nullptr : &*named;
+}
+
+Result<void> check_definition(const LineStore& store, const Manifest& manifest,
+                              const ManifestGuest& named, const GuestDefinition& definition) {
+    if (named.definition_digest == definition_digest(definition)) return {};
+    return fail("restoring guest " + named.name, store.path_of({manifest.job, manifest.line}),
+                "its definition on this host differs from the one it was captured with",
+                ErrorKind::refused);
+}
+
 Result<VerifiedImage> verify_one(const LineStore& store, const Manifest& manifest,
                                  const GuestDefinition& definition) {
     const std::int64_t began = monotonic_ms();
     const LineId id{manifest.job, manifest.line};
-    auto named = std::find_if(manifest.guests.begin(), manifest.guests.end(),
-                              [&](const ManifestGuest& g) { return g.name == definition.name; });
-    if (named == manifest.guests.end()) {
+    const ManifestGuest* named = named_in(manifest, definition.name);
+    if (!named) {
         return fail("restoring guest " + definition.name, store.path_of(id),
                     "it is not in this line's manifest", ErrorKind::not_found);
     }
-    if (named->definition_digest != definition_digest(definition)) {
-        return fail("restoring guest " + definition.name, store.path_of(id),
-                    "its definition on this host differs from the one it was captured with",
-                    ErrorKind::refused);
+    if (Result<void> same = check_definition(store, manifest, *named, definition); !same) {
+        return same.error();
     }
     const std::string path = store.path_of(id) + "/" + named->image;
     Result<ImageReader> image = ImageReader::open(path);
@@ -48,6 +59,30 @@ Result<VerifiedImage> verify_one(const LineStore& store, const Manifest& manifes
     if (!good) return good.error();
     return VerifiedImage{std::make_shared<ImageReader>(std::move(*image)),
                          {definition.name, named->stored_bytes, monotonic_ms() - began, 0}};
+}
+
+// A line that cannot be read is as bad as one whose images cannot. A host that cannot load it is
+// something else, and an error.
+Result<GuestVerified> check_one(const LineStore& store, LineId id,
+                                const GuestDefinition& definition,
+                                const FreshContents& contents) {
+    const std::string& guest = definition.name;
+    Result<Manifest> manifest = store.read(id);
+    if (!manifest) return GuestVerified{guest, false, manifest.error().text(), 0};
+    const ManifestGuest* named = named_in(*manifest, guest);
+    if (!named) return GuestVerified{guest, false, "it is not in the line's manifest", 0};
+    if (Result<void> same = check_definition(store, *manifest, *named, definition); !same) {
+        return same.error();
+    }
+    const std::string part = differing_part(named->contents, contents(definition));
+    if (!part.empty()) {
+        return fail("restoring guest " + guest, store.path_of(id),
+                    "its " + part + " on this host is another than the one it ran with",
+                    ErrorKind::refused);
+    }
+    Result<void> good = verify_image(store.path_of(id) + "/" + named->image, *manifest, *named);
+    return GuestVerified{guest, good.has_value(), good ? std::string() : good.error().text(),
+                         named->stored_bytes};
 }
 
 struct Restoration : std::enable_shared_from_this<Restoration> {
@@ -149,6 +184,22 @@ struct Restoration : std::enable_shared_from_this<Restoration> {
 };
 
 }  // namespace
+
+void check_images(asio::io_context& io, const LineStore& store, LineId id,
+                  std::vector<GuestDefinition> guests, FreshContents contents,
+                  Callback<VerifiedLine> done) {
+    gather<GuestVerified>(
+        guests,
+        [&io, store, id, contents](const GuestDefinition& guest, Callback<GuestVerified> one) {
+            run_blocking<GuestVerified>(
+                io, [store, id, guest, contents] { return check_one(store, id, guest, contents); },
+                one);
+        },
+        [done = std::move(done)](Result<std::vector<GuestVerified>> checked) {
+            if (!checked) return done(checked.error());
+            done(VerifiedLine{std::move(*checked)});
+        });
+}
 
 void restore_guests(asio::io_context& io, Driver& driver, const LineStore& store, LineId id,
                     std::vector<GuestDefinition> guests, Callback<RestoredGuests> done) {

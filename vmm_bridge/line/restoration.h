@@ -8,9 +8,11 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "grl/messages/guests.h"
 #include "grl/messages/lines.h"
 #include "grl/messages/stored.h"
 #include "vmm_bridge/driver.h"
@@ -19,6 +21,15 @@
 namespace grl::bridge {
 
 namespace asio = boost::asio;
+
+// As they are now on this host; blocking, on a thread that may.
+using FreshContents = std::function<Contents(const GuestDefinition&)>;
+
+// Whether they could be: all that restore_guests verifies and what their memory takes for granted,
+// and nothing is loaded.
+void check_images(asio::io_context& io, const LineStore& store, LineId id,
+                  std::vector<GuestDefinition> guests, FreshContents contents,
+                  Callback<VerifiedLine> done);
 
 void restore_guests(asio::io_context& io, Driver& driver, const LineStore& store, LineId id,
                     std::vector<GuestDefinition> guests, Callback<RestoredGuests> done);

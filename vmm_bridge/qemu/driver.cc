@@ -8,6 +8,7 @@
 
 #include "grl/base/log.h"
 #include "vmm_bridge/base/clock.h"
+#include "vmm_bridge/host/contents.h"
 #include "vmm_bridge/host/process.h"
 #include "vmm_bridge/qemu/command.h"
 
@@ -31,6 +32,19 @@ std::string version_in(const std::string& text) {
 }
 
 }  // namespace
+
+// A machine without a release in its name is another one in each release of QEMU.
+std::vector<GuestPart> QemuDriver::parts_of(const GuestDefinition& definition) const {
+    std::vector<GuestPart> parts;
+    const Result<QemuSection> section = qemu_section(definition);
+    if (!section) return parts;
+    std::string machine = section->machine.substr(0, section->machine.find(','));
+    const std::size_t dash = machine.rfind('-');
+    const bool dated = dash != std::string::npos && machine.find('.', dash) != std::string::npos;
+    parts.push_back({"machine", {}, dated ? machine : machine + " of " + version_});
+    add_file_parts(*section, parts);
+    return parts;
+}
 
 // ---- open ----
 

@@ -26,6 +26,7 @@ class QemuDriver : public GuestTable<QemuGuest, QemuWork> {
 
     std::string name() const override { return "qemu"; }
     std::string version() const override { return version_; }
+    std::vector<GuestPart> parts_of(const GuestDefinition& definition) const override;
     void open(Events events, Callback<Done> done) override;
     void prepare(const std::string& guest, CaptureMethod method, Callback<Done> done) override;
     void capture(const std::string& guest, CaptureMethod method, Fd stream,

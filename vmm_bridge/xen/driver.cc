@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "grl/base/log.h"
+#include "vmm_bridge/host/contents.h"
+#include "vmm_bridge/xen/section.h"
 #include "vmm_bridge/base/clock.h"
 #include "vmm_bridge/xen/orphans.h"
 #include "vmm_bridge/xen/save.h"
@@ -88,6 +90,13 @@ std::size_t XenDriver::adapters_free() const {
         if (entry.guest->state() == GuestState::lost) free += devices().count_of(name);
     }
     return free;
+}
+
+std::vector<GuestPart> XenDriver::parts_of(const GuestDefinition& definition) const {
+    std::vector<GuestPart> parts;
+    const Result<XenSection> section = xen_section(definition);
+    if (section) add_file_parts(*section, parts);
+    return parts;
 }
 
 Result<void> XenDriver::check_room(const GuestDefinition& definition) const {

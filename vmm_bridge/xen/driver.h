@@ -30,6 +30,7 @@ class XenDriver : public GuestTable<XenGuest, XenWork> {
 
     std::string name() const override { return "xen"; }
     std::string version() const override { return version_; }
+    std::vector<GuestPart> parts_of(const GuestDefinition& definition) const override;
     void open(Events events, Callback<Done> done) override;
     Result<void> check_room(const GuestDefinition& definition) const override;
     std::size_t adapters_free() const override;

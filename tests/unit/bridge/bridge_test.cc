@@ -82,6 +82,9 @@ class BridgeTest : public ::testing::Test {
             g.digest = d.digest;
             g.definition_digest = definition_digest(test_definition(d.guest));
             g.stored_bytes = d.stored_bytes;
+            for (const GuestInfo& info : said.guests) {
+                if (info.name == d.guest) g.contents = info.contents;
+            }
             m.guests.push_back(g);
         }
         return to_json(m).as_object();
@@ -647,6 +650,88 @@ TEST_F(BridgeTest, ARestoreBringsTheGuestsBackPausedOrNone) {
     ASSERT_TRUE(ask("restore_guests", of_line(1, {{"guests", {"g1", "g2"}}}))) << "once more";
     ASSERT_TRUE(ask("resume_guests", {{"guests", {"g1", "g2"}}}));
     EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, WhatARestoreNeedsIsCheckedWhileTheGuestsRun) {
+    auto check = [&](std::uint32_t line, json::array leaving) {
+        return ask("check_restore",
+                   of_line(line, {{"guests", {"g1", "g2"}}, {"leaving", std::move(leaving)}}));
+    };
+    take_line(1);
+    commit(1);
+    auto good = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    ASSERT_EQ(good->guests.size(), 2U);
+    EXPECT_TRUE(good->guests[0].good && good->guests[1].good);
+    EXPECT_FALSE(check(1, {"g1"})) << "there is no second room for g2";
+    EXPECT_NE(last_error.find("no room"), std::string::npos) << last_error;
+
+    std::string bytes = read_text(line_path(1) + "/g2.img");
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    write_text(line_path(1) + "/g2.img", bytes);
+    auto bad = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    EXPECT_TRUE(bad->guests[0].good);
+    EXPECT_FALSE(bad->guests[1].good);
+    EXPECT_NE(bad->guests[1].reason.find("its bytes have changed"), std::string::npos);
+    std::filesystem::remove(line_path(1) + "/manifest.json");
+    bad = from_json<VerifiedLine>(*check(1, {"g1", "g2"}), "verified");
+    EXPECT_FALSE(bad->guests[0].good);
+
+    write_definition(config.bridge.guest_dir, test_definition("g1", 31));
+    commit(1);
+    EXPECT_FALSE(check(1, {"g1", "g2"})) << "that is the host's fault, not the line's";
+    EXPECT_NE(last_error.find("definition on this host differs"), std::string::npos) << last_error;
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST_F(BridgeTest, MemoryDoesNotGoOnOverAnotherDisk) {
+    driver->disk = directory.path + "/disk";
+    write_text(driver->disk, "what the guest has mounted");
+    bridge->link_up();
+    auto disk_id = [&]() -> std::string {
+        const Contents& contents = said.guests.empty() ? Contents() : said.guests[0].contents;
+        return contents ? contents->at(1).id : "";
+    };
+    ASSERT_TRUE(run_until(io, [&] { return !disk_id().empty(); }));
+    const std::string before = disk_id();
+    EXPECT_EQ(said.guests[0].contents->at(0), (ContentId{"machine", "fake-1.0"}));
+    take_line(1);
+    commit(1);
+    const json::object wanted =
+        of_line(1, {{"guests", {"g1", "g2"}}, {"leaving", {"g1", "g2"}}});
+    EXPECT_TRUE(ask("check_restore", wanted)) << last_error;
+
+    // Nobody has told the bridge.
+    write_text(driver->disk + ".new", "something else, as long");
+    std::filesystem::rename(driver->disk + ".new", driver->disk);
+    EXPECT_FALSE(ask("check_restore", wanted));
+    EXPECT_EQ(last_kind, ErrorKind::refused);
+    EXPECT_NE(last_error.find("its disk on this host is another"), std::string::npos)
+        << last_error;
+    bridge->link_up();
+    EXPECT_TRUE(run_until(io, [&] { return disk_id() != before; }));
+    std::filesystem::remove(driver->disk);
+    EXPECT_FALSE(ask("check_restore", wanted)) << "nor over none";
+    EXPECT_TRUE(everything_runs());
+}
+
+TEST(FileContentsTest, AnIdentityIsTheBytesAndIsReadOnce) {
+    TemporaryDirectory directory;
+    FileContents contents;
+    const std::string a = directory.path + "/a", b = directory.path + "/b";
+    write_text(a, "bytes");
+    write_text(b, "bytes");
+    EXPECT_EQ(contents.known(a), "");
+    EXPECT_EQ(*contents.identify(a), *contents.identify(b));
+    EXPECT_EQ(contents.known(a), contents.known(b));
+    // As inode, size and time are the same: it is not read again.
+    const auto time = std::filesystem::last_write_time(a);
+    write_text(a, "BYTES");
+    std::filesystem::last_write_time(a, time);
+    EXPECT_EQ(*contents.identify(a), *contents.identify(b));
+    std::filesystem::last_write_time(a, time + std::chrono::seconds(1));
+    EXPECT_NE(*contents.identify(a), *contents.identify(b));
+    EXPECT_FALSE(contents.identify(directory.path)) << "no file";
+    EXPECT_FALSE(contents.identify(directory.path + "/none"));
 }
 
 TEST_F(BridgeTest, GuestsDestroyedInTheMidstOfARestoreAreGone) {

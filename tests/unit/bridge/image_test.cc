@@ -7,6 +7,7 @@
 #include "tests/unit/bridge/support.h"
 #include "vmm_bridge/base/digest.h"
 #include "vmm_bridge/base/stream.h"
+#include "vmm_bridge/image/file.h"
 #include "vmm_bridge/image/reader.h"
 #include "vmm_bridge/image/writer.h"
 
@@ -73,6 +74,25 @@ class ImageTest : public ::testing::Test {
     std::string path = directory.path + "/g1.img";
     asio::io_context io;
 };
+
+// As storage that says it has written and has not.
+TEST_F(ImageTest, AnImageThatDoesNotReadBackIsNotDurable) {
+    Result<Fd> fd = ImageFile::create(path);
+    ASSERT_TRUE(fd);
+    ImageFile file(std::move(*fd), path);
+    const std::string bytes = stream_of(3 << 20);
+    ASSERT_TRUE(file.append(bytes.data(), bytes.size()));
+    {
+        std::fstream other(path, std::ios::binary | std::ios::in | std::ios::out);
+        other.seekp(2 << 20);
+        other.put(static_cast<char>(bytes[2 << 20] ^ 1));
+    }
+    auto finished = file.finish();
+    ASSERT_FALSE(finished);
+    EXPECT_NE(finished.error().why.find("storage does not have what was written"),
+              std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(path + kChecksumSuffix));
+}
 
 TEST_F(ImageTest, WhatGoesInComesOut) {
     for (std::size_t size : {0U, 1U, 65536U, 20U << 20}) {

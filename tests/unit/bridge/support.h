@@ -112,10 +112,15 @@ class FakeDriver : public Driver {
                  // capture_hangs, resume_fails, stops_early, sending_fails,
                  // detach_fails, attach_fails, sending_ends_late: stopped, and then nothing
     std::vector<std::string> calls;
+    std::string disk;  // of every guest; empty: they have none
     Events events;
 
     std::string name() const override { return "qemu"; }
     std::string version() const override { return "FAKE 1"; }
+    std::vector<GuestPart> parts_of(const GuestDefinition&) const override {
+        if (disk.empty()) return {};
+        return {{"machine", {}, "fake-1.0"}, {"disk", disk}};
+    }
     void open(Events e, Callback<Done> done) override {
         events = std::move(e);
         later(done, Done{});

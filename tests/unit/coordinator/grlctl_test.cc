@@ -29,6 +29,18 @@ TEST(Units, AreHuman) {
     EXPECT_EQ(user_text(54321), "54321");
 }
 
+TEST(Reports, ARestoreSaysWhichLinesItPassedOver) {
+    RestoreReport r;
+    r.job = 12;
+    r.line = 2;
+    r.notes = {"line 3 was passed over: g2: its bytes have changed"};
+    const std::string text = restore_text(r);
+    EXPECT_NE(text.find("goes on from line 12/2"), std::string::npos) << text;
+    EXPECT_NE(text.find("\nline 3 was passed over: g2: its bytes have changed\n"),
+              std::string::npos)
+        << text;
+}
+
 TEST(JobName, IsWhatSqueuePrints) {
     const auto plain = parse_job_name("12");
     ASSERT_TRUE(plain);

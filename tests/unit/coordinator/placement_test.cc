@@ -32,6 +32,55 @@ TEST(Placement, AdaptersAreRoomToo) {
         << placed.error().why;
 }
 
+TEST(Placement, AClosedHostGetsNoGuestAndKeepsOneOnlyWhereNoOtherTakesIt) {
+    auto closed = host("h1", 1000), open = host("h4", 300);
+    closed.closed = true;
+    const PlacementGuest here{"g1", "h1", 256, "d1"}, elsewhere{"g2", "h2", 256, "d2"};
+    auto placed = place_guests({here}, {closed, open}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h4"}}));
+    placed = place_guests({elsewhere, here}, {closed, open}, "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h1"}, {"g2", "h4"}}));
+    open.free_mib = 100;
+    placed = place_guests({elsewhere}, {closed, open}, "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_NE(placed.error().why.find("h1 is closed for service"), std::string::npos);
+}
+
+TEST(Placement, AnotherDiskOrAnOlderVmmIsRefusedAndTheSameIsPreferred) {
+    PlacementGuest guest{"g1", "h9", 256, "d1", {{{"disk", "A"}, {"kernel", "K"}}}, "QEMU 7.2.22"};
+    auto with = [](const std::string& name, std::uint64_t free_mib, Contents contents,
+                   const std::string& version) {
+        PlacementHost h = host(name, free_mib);
+        h.definitions["g1"].contents = std::move(contents);
+        h.vmm_version = version;
+        return h;
+    };
+    const Contents same = {{{"disk", "A"}, {"kernel", "K"}}}, other = {{{"disk", "B"}}};
+    const Contents partly = {{{"disk", "A"}, {"kernel", ""}}};
+    auto placed = place_guests({guest},
+                               {with("h1", 1000, other, "QEMU 7.2.22"),
+                                with("h2", 1000, same, "QEMU 7.1.30")},
+                               "qemu");
+    ASSERT_FALSE(placed);
+    EXPECT_EQ(placed.error().why,
+              "no host can take guest g1 (256 MiB): the disk of g1 on h1 is another than the one "
+              "it ran with, h2 runs QEMU 7.1.30, which is older than its QEMU 7.2.22");
+    placed = place_guests({guest},
+                          {with("h1", 1000, {}, "QEMU 7.2.22"), with("h2", 900, partly, "QEMU 8.0.0"),
+                           with("h3", 800, same, "QEMU 10.0.0"), with("h4", 300, same, "QEMU 7.2.22")},
+                          "qemu");
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(*placed, (Placed{{"g1", "h4"}}));
+    for (const char* version : {"QEMU 10.0.0", "QEMU 7.2.1", ""}) {
+        EXPECT_TRUE(place_guests({guest}, {with("h1", 300, {}, version)}, "qemu")) << version;
+    }
+    // Where it was it does not stay either.
+    guest.host = "h1";
+    EXPECT_FALSE(place_guests({guest}, {with("h1", 1000, other, "QEMU 7.2.22")}, "qemu"));
+}
+
 TEST(Placement, SaysWhatIsMissingOnEachHost) {
     auto other = host("h3", 1000);
     other.definitions["g2"].digest = "different";

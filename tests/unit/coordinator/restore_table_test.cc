@@ -18,9 +18,13 @@ struct RestoreMachine : StateMachine<S, E> {
     RestoreMachine() : StateMachine(restore_table()) {}
 };
 
-const std::vector<S> kStraight = {S::wait,    S::check, S::fence,  S::destroy, S::place,
-                                  S::restore, S::raise, S::resume, S::rejoin,  S::done};
-const std::vector<S> kStanding = {S::restore, S::raise, S::resume};
+const std::vector<S> kStraight = {S::wait,  S::check,   S::look,    S::place,  S::verify, S::fence,
+                                  S::raise, S::destroy, S::restore, S::resume, S::rejoin, S::done};
+// Nothing has been touched; from verify on with hosts that were chosen.
+const std::vector<S> kBefore = {S::wait, S::check, S::look, S::place};
+const std::vector<S> kChosen = {S::verify, S::fence, S::raise, S::destroy};
+const std::vector<S> kStanding = {S::restore, S::resume};
+const std::vector<E> kEvents = {E::ok, E::failed, E::timeout, E::host_lost, E::damaged};
 
 RestoreMachine machine_in(S state) {
     RestoreMachine m;
@@ -36,15 +40,45 @@ RestoreMachine machine_in(S state) {
 }
 
 TEST(RestoreMachine, FailuresBeforeAnythingStandsChangeNothing) {
-    for (S from : {S::wait, S::check, S::fence, S::destroy, S::place}) {
-        for (E event : {E::failed, E::timeout}) {
-            RestoreMachine m = machine_in(from);
-            EXPECT_TRUE(m.take(event, "why"));
-            EXPECT_EQ(m.state(), S::failed) << name_of(from);
-            EXPECT_EQ(m.reason(), "why");
-        }
+    auto fails = [](S from, E event) {
+        RestoreMachine m = machine_in(from);
+        EXPECT_TRUE(m.take(event, "why"));
+        EXPECT_EQ(m.state(), S::failed) << name_of(from);
+        EXPECT_EQ(m.reason(), "why");
+    };
+    for (S from : kBefore) {
+        for (E event : {E::failed, E::timeout}) fails(from, event);
         RestoreMachine m = machine_in(from);
         EXPECT_FALSE(m.take(E::host_lost, "gone")) << name_of(from);
+    }
+    for (S from : kChosen) {
+        for (E event : {E::failed, E::timeout, E::host_lost}) fails(from, event);
+    }
+}
+
+// Whatever can say no has spoken before.
+TEST(RestoreMachine, NothingIsTurnedOffOrDestroyedBeforeTheImagesAreVerified) {
+    for (S gone : {S::fence, S::raise, S::destroy, S::restore, S::resume}) {
+        std::set<S> reached = {S::wait};
+        for (bool more = true; more;) {
+            more = false;
+            for (const auto& row : restore_table().transitions) {
+                if (row.from == S::verify || !reached.count(row.from)) continue;
+                more = reached.insert(row.to).second || more;
+            }
+        }
+        EXPECT_FALSE(reached.count(gone)) << name_of(gone);
+    }
+}
+
+TEST(RestoreMachine, ADamagedLineLeadsToAnotherOneAndIsNoFailure) {
+    RestoreMachine m = machine_in(S::verify);
+    EXPECT_TRUE(m.take(E::damaged));
+    EXPECT_EQ(m.state(), S::check);
+    EXPECT_FALSE(m.turned_back_in());
+    for (S from : kStraight) {
+        RestoreMachine other = machine_in(from);
+        EXPECT_EQ(other.take(E::damaged), from == S::verify) << name_of(from);
     }
 }
 
@@ -81,16 +115,22 @@ TEST(RestoreMachine, TheStraightWay) {
     }
     EXPECT_EQ(m.state(), S::done);
     EXPECT_TRUE(m.over());
-    for (E event : {E::ok, E::failed, E::timeout, E::host_lost}) EXPECT_FALSE(m.take(event));
+    for (E event : kEvents) EXPECT_FALSE(m.take(event));
 }
 
 // The generation is on disk before a guest of it runs.
-TEST(RestoreMachine, ResumeComesOnlyAfterRaise) {
+TEST(RestoreMachine, DestroyComesOnlyAfterRaise) {
     std::set<std::pair<S, E>> seen;
     for (const auto& row : restore_table().transitions) {
         EXPECT_TRUE(seen.emplace(row.from, row.event).second);
-        if (row.to == S::resume) {
+        if (row.to == S::destroy) {
             EXPECT_EQ(row.from, S::raise);
+        }
+        if (row.to == S::restore) {
+            EXPECT_EQ(row.from, S::destroy);
+        }
+        if (row.to == S::resume) {
+            EXPECT_EQ(row.from, S::restore);
         }
         if (row.to == S::done) {
             EXPECT_EQ(row.from, S::rejoin);
@@ -100,7 +140,7 @@ TEST(RestoreMachine, ResumeComesOnlyAfterRaise) {
 
 TEST(RestoreMachine, EveryPairDoesWhatTheTableSaysAndNothingElse) {
     for (const auto& row : restore_table().states) {
-        for (E event : {E::ok, E::failed, E::timeout, E::host_lost}) {
+        for (E event : kEvents) {
             const auto to = restore_table().next(row.state, event);
             RestoreMachine m = machine_in(row.state);
             EXPECT_EQ(m.take(event), to.has_value()) << name_of(row.state) << name_of(event);

@@ -4,6 +4,7 @@
 #include "coordinator/engine/program.h"
 #include "grl/messages/check.h"
 #include "grl/messages/guests.h"
+#include "grl/messages/moves.h"
 #include "grl/messages/opening.h"
 #include "grl/messages/reports.h"
 #include "grl/messages/stored.h"
@@ -100,8 +101,255 @@ TEST_F(CoordinatorRestore, AnImageThatDoesNotLoadLeavesNoHalves) {
     w.bridge("h2").refuse.clear();
     auto again = w.restore();
     ASSERT_TRUE(again) << again.error().text();
+    expect_generation(2);  // the first had begun to be
+}
+
+// ---- what cannot be restored costs nothing ----
+
+TEST_F(CoordinatorRestore, ADamagedLineIsPassedOverForTheOneBeforeIt) {
+    w.ready();
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {3};
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->line, 2U);
+    ASSERT_EQ(r->notes.size(), 1U);
+    EXPECT_EQ(r->notes[0], "line 3 was passed over: g2: its bytes have changed");
+    EXPECT_LT(w.place_of("h2 check_restore"), w.place_of("h1 destroy_guests"));
+    EXPECT_EQ(w.count("h2 check_restore"), 2);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 1);
+    EXPECT_EQ(w.master("g1").releases.back().line, 2U);
     expect_generation(1);
 }
+
+TEST_F(CoordinatorRestore, WhereEveryLineIsDamagedTheJobRunsOn) {
+    w.ready();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {1, 2};
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::refused);
+    EXPECT_NE(r.error().why.find("no line of the job can be restored"), std::string::npos);
+    EXPECT_NE(r.error().why.find("line 2 was passed over: g2: its"), std::string::npos);
+    EXPECT_NE(r.error().why.find("line 1 was passed over: g2: its"), std::string::npos);
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g1", "h1"));
+    auto next = w.line();
+    ASSERT_TRUE(next) << next.error().text();
+    EXPECT_EQ(next->generation, 0U);
+}
+
+TEST_F(CoordinatorRestore, ADamagedLineThatWasAskedForIsRefusedWithItsReason) {
+    w.ready();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(w.line());
+    w.bridge("h2").damaged = {2};
+    auto r = w.restore(2);
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("line 2 cannot be restored: g2: its bytes have changed"),
+              std::string::npos)
+        << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, AHostThatCannotVerifyOrIsLostThenHarmsNothing) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.bridge("h2").refuse[CheckRestore::kType] = fail("restoring", "h2", "no room");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("verify: host h2: restoring (h2): no room"), std::string::npos)
+        << r.error().why;
+    w.bridge("h2").refuse.clear();
+    w.bridge("h2").mute.insert(CheckRestore::kType);
+    EXPECT_FALSE(w.restore());
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g2", "h2"));
+    w.bridge("h2").mute.clear();
+    ASSERT_TRUE(w.line());
+}
+
+TEST_F(CoordinatorRestore, ALostHostIsNotTurnedOffForALineThatIsDamaged) {
+    with_fence("touch $0.ran");
+    w.ready();
+    ASSERT_TRUE(w.line());
+    lose("h2");
+    w.bridge("h4").damaged = {1};
+    EXPECT_FALSE(w.restore());
+    EXPECT_FALSE(std::filesystem::exists(w.dir + "/fence.ran"));
+}
+
+// ---- one account of room ----
+
+struct CoordinatorRoom : CoordinatorRestore {
+    // A guest of no job on h1, and h2 lost; only h4 has room, for one.
+    void ready() {
+        with_fence("exit 0");
+        for (const char* h : {"h1", "h2", "h3", "h4"}) {
+            w.bridge(h).add("g9", h[1] == '1' ? GuestState::running : GuestState::absent);
+        }
+        w.ready();
+        ASSERT_TRUE(w.line());
+        for (const char* h : {"h1", "h3"}) {
+            w.bridge(h).inventory.memory_free_mib = 0;
+            w.bridge(h).tell_inventory();
+        }
+        w.bridge("h4").inventory.memory_free_mib = 300;
+        w.bridge("h4").tell_inventory();
+        lose("h2");
+    }
+};
+
+TEST_F(CoordinatorRoom, AClosedHostGetsNoGuestOfARestore) {
+    ready();
+    ASSERT_TRUE(w.ask(0, "evacuate", {{"host", "h4"}}));
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("h4 is closed for service"), std::string::npos) << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    ASSERT_TRUE(w.ask(0, "reopen", {{"host", "h4"}}));
+    r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_TRUE(runs("g2", "h4"));
+}
+
+TEST_F(CoordinatorRoom, ARestoreSeesWhatAMoveHasTaken) {
+    ready();
+    w.bridge("h4").mute.insert(ReceiveGuest::kType);
+    w.coordinator->moves().move("g9", "h4", "test", {{}, [](auto) {}});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 receive_guest") == 1; }));
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("h4 has 44 MiB free"), std::string::npos) << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRoom, AMoveSeesWhatARestoreHasTaken) {
+    ready();
+    w.bridge("h4").late.insert(CheckRestore::kType);
+    std::optional<Result<RestoreReport>> outcome;
+    w.coordinator->restores().request(kJob, {}, {{}, [&](auto r) { outcome = r; }});
+    ASSERT_TRUE(w.until([&] { return w.count("h4 check_restore") == 1; }));
+    auto moved = w.move("g9", "h4");
+    ASSERT_FALSE(moved);
+    EXPECT_NE(moved.error().why.find("h4 has 44 MiB free"), std::string::npos)
+        << moved.error().why;
+    w.bridge("h4").let();
+    ASSERT_TRUE(w.until([&] { return outcome.has_value(); }));
+    EXPECT_TRUE(*outcome);
+    EXPECT_TRUE(runs("g2", "h4"));
+}
+
+TEST_F(CoordinatorRestore, MemoryIsNotLaidOverAnotherDisk) {
+    auto disk = [&](const std::string& host, const std::string& id) {
+        for (GuestInfo& g : w.bridge(host).inventory.guests) g.contents = {{{"disk", id}}};
+        w.bridge(host).tell_inventory();
+        w.settle();
+    };
+    w.ready();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) disk(h, "A");
+    ASSERT_TRUE(w.line());
+    for (const char* h : {"h1", "h2", "h3", "h4"}) disk(h, "B");
+    auto r = w.restore();
+    ASSERT_FALSE(r);
+    EXPECT_NE(r.error().why.find("the disk of g1 on h1 is another"), std::string::npos)
+        << r.error().why;
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    disk("h1", "A");
+    auto moved = w.move("g1", "h4");
+    ASSERT_FALSE(moved);
+    EXPECT_NE(moved.error().why.find("the disk of g1 on h4 is another"), std::string::npos)
+        << moved.error().why;
+    for (const char* h : {"h2", "h3", "h4"}) disk(h, "A");
+    ASSERT_TRUE(w.restore());
+}
+
+// ---- a number is not a job ----
+
+TEST_F(CoordinatorRestore, ALineOfAnotherLifeOfTheNumberIsRefused) {
+    const JobLife line{1000, 1010, 0};
+    w.slurm->jobs[kJob].life = line;
+    w.ready();
+    ASSERT_TRUE(w.line());
+    const json::object& manifest = w.directory.begin()->second;
+    EXPECT_EQ(from_json<Manifest>(manifest, "manifest")->life, line);
+    for (const auto& [now, text] : std::vector<std::pair<JobLife, std::string>>{
+             {{2000, 2010, 0}, "that was submitted at"},
+             {{1000, 1010, 1}, "it had been restarted 0 times, and now 1"},
+             {{1000, 1500, 0}, "that was started at"}}) {
+        w.slurm->jobs[kJob].life = now;
+        for (std::uint32_t uid : {0U, kUser}) {
+            auto r = w.ask(uid, "restore", {{"job", kJob}});
+            ASSERT_FALSE(r);
+            EXPECT_EQ(r.error().kind, ErrorKind::refused);
+            EXPECT_NE(r.error().why.find("line 1 is of another life of the job: " + text),
+                      std::string::npos)
+                << r.error().why;
+            EXPECT_NE(r.error().why.find("--into-other-life"), std::string::npos);
+        }
+    }
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+    EXPECT_TRUE(runs("g1", "h1"));
+    auto r = w.ask(kUser, "restore", {{"job", kJob}, {"into_other_life", true}});
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(from_json<RestoreReport>(*r, "report")->notes.size(), 1U);
+}
+
+TEST_F(CoordinatorRestore, AnotherUsersLineIsForRootAloneAndOnlyIfAskedFor) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    // The number is 1001's job now, and its step runs.
+    w.slurm->jobs[kJob].uid = 1001;
+    const json::object plain = {{"job", kJob}};
+    const json::object other = {{"job", kJob}, {"into_other_life", true}};
+    for (const auto& [uid, body, kind] :
+         std::vector<std::tuple<std::uint32_t, json::object, ErrorKind>>{
+             {1001, plain, ErrorKind::denied},
+             {1001, other, ErrorKind::denied},
+             {kUser, plain, ErrorKind::refused},
+             {kUser, other, ErrorKind::refused},
+             {0, plain, ErrorKind::refused}}) {
+        auto r = w.ask(uid, "restore", body);
+        ASSERT_FALSE(r) << uid;
+        EXPECT_EQ(r.error().kind, kind) << r.error().text();
+    }
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+// Who runs a step under that number may not have the memory of who ran one before.
+TEST_F(CoordinatorRestore, ARunningStepGivesNobodyALineOfAnother) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    for (const char* g : {"g1", "g2", "g3"}) w.master(g).die();
+    w.coordinator->steps().drop_job(kJob, fail("", "", "over"));
+    w.slurm->jobs[kJob].uid = 1001;
+    for (const char* g : {"g1", "g2", "g3"}) w.master(g).state.uid = 1001;
+    w.job_here();
+    auto r = w.ask(1001, "restore", {{"job", kJob}});
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().kind, ErrorKind::denied) << r.error().text();
+    EXPECT_EQ(w.count("h1 destroy_guests"), 0);
+}
+
+TEST_F(CoordinatorRestore, AnOldManifestIsTakenForTheSameUsersJobAndThatIsSaid) {
+    w.ready();
+    ASSERT_TRUE(w.line());
+    w.stop();
+    w.directory.begin()->second.erase("life");
+    std::filesystem::remove(w.config.coordinator.catalog);
+    w.start();
+    for (const char* h : {"h1", "h2", "h3", "h4"}) w.bridge(h).connect();
+    w.settle();
+    w.job_here();
+    auto r = w.restore();
+    ASSERT_TRUE(r) << r.error().text();
+    ASSERT_EQ(r->notes.size(), 1U);
+    EXPECT_EQ(r->notes[0], "line 1 does not say which life of the job it is of");
+    w.slurm->jobs[kJob].uid = 1001;
+    EXPECT_FALSE(w.restore());
+}
+
+// ---- and what comes after ----
 
 TEST_F(CoordinatorRestore, AHostThatIsLostWhileItLoadsEndsTheRestore) {
     w.ready();
@@ -142,8 +390,9 @@ TEST_F(CoordinatorRestore, APlainRollback) {
     ASSERT_TRUE(r) << r.error().text();
     EXPECT_EQ(r->line, 2U);
     EXPECT_EQ(r->generation, 1U);
-    EXPECT_EQ(r->stages, (std::vector<std::string>{"wait", "check", "fence", "destroy", "place",
-                                                   "restore", "raise", "resume", "rejoin"}));
+    EXPECT_EQ(r->stages, (std::vector<std::string>{"wait", "check", "look", "place", "verify",
+                                                   "fence", "raise", "destroy", "restore",
+                                                   "resume", "rejoin"}));
     expect_generation(1);
     for (int i = 1; i <= 3; ++i) {
         EXPECT_TRUE(runs("g" + std::to_string(i), "h" + std::to_string(i)));

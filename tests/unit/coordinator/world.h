@@ -90,6 +90,7 @@ struct FakeBridge {
     std::set<std::string> late;
     std::vector<std::function<void()>> waiting;
     std::set<std::string> no_image;  // guests whose image fails
+    std::set<std::uint32_t> damaged;  // lines that it finds so
     bool images_late = false;        // images become durable by durable()
     bool captures_live = false;
     std::map<std::uint32_t, std::vector<std::string>>
