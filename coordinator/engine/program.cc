@@ -44,7 +44,7 @@ int spawn(const std::vector<std::string>& command, pid_t& pid) {
     return code;
 }
 
-struct Child : std::enable_shared_from_this<Run> {
+struct Child : std::enable_shared_from_this<Child> {
     Child(asio::io_context& io, std::string program, pid_t child, int handle,
         std::chrono::milliseconds limit, std::function<void(Result<void>)> then)
         : name(std::move(program)),
