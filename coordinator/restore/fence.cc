@@ -43,7 +43,6 @@ void RestoreRun::fence() {
     const auto lost = lost_hosts(HostCondition::lost);
     if (lost.empty()) return all_answered();
     if (cannot_fence(lost)) return;
-    const std::string& program = parts_.config.coordinator.fence_program;
     for (const std::string& host : lost) {
         await(host);
         // It is off, whatever has become of this restore.

@@ -1,8 +1,22 @@
 // The three files of configuration: the first byte says which. What is taken has a name that may become a path.
-#include "grl/base/config.h"
-
+#include "coordinator/config.h"
 #include "grl/messages/manifest.h"
 #include "tests/fuzz/input.h"
+#include "vmm_bridge/config.h"
+#include "vmm_bridge/host/definitions.h"
+#include "vmm_bridge/qemu/section.h"
+#include "vmm_bridge/xen/section.h"
+
+namespace {
+
+// As the bridge does it (vmm_bridge/drivers.cc), without the drivers.
+grl::Result<void> complete(grl::bridge::GuestDefinition& d) {
+    using namespace grl::bridge;
+    auto done = complete_section<QemuSection>(d.qemu, "qemu", grl::Unknown::refuse);
+    return done ? complete_section<XenSection>(d.xen, "xen", grl::Unknown::refuse) : done;
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     using namespace grl;
@@ -15,13 +29,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     fuzz::put_file(path, fuzz::text_of(bytes + 1, size - 1));
     switch (bytes[0] % 3) {
         case 0:
-            if (auto read = load_coordinator_config(path)) fuzz::must(valid_name(read->cluster));
+            if (auto read = coordinator::load_coordinator_config(path)) {
+                fuzz::must(valid_name(read->cluster));
+            }
             break;
         case 1:
-            if (auto read = load_bridge_config(path)) fuzz::must(valid_name(read->bridge.host));
+            if (auto read = bridge::load_bridge_config(path)) {
+                fuzz::must(valid_name(read->bridge.host));
+            }
             break;
         default:
-            if (auto read = load_guest_definition(path)) fuzz::must(valid_name(read->name));
+            if (auto read = bridge::load_guest_definition(path, complete)) {
+                fuzz::must(valid_name(read->name));
+            }
     }
     return 0;
 }

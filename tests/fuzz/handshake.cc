@@ -16,7 +16,8 @@
 
 namespace grl {
 
-Result<std::string> make_credential(const std::string& payload, const std::string&) {
+Result<std::string> make_credential(const std::string& payload, const std::string&,
+                                    std::optional<std::uint32_t>) {
     return "0 10.0.0.1 " + payload;
 }
 

@@ -90,6 +90,7 @@ Result<std::optional<std::set<std::string>>> names_in(const std::string& path) {
     std::set<std::string> names;
     for (;;) {
         errno = 0;
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads this stream
         const dirent* entry = readdir(directory.get());
         if (!entry && errno != 0) return fail("reading a directory", path, errno_text(errno));
         if (!entry) return std::optional(std::move(names));

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kStep = 1U << 20;  // bytes read or unpacked at a time
 
-struct ZstdFree {
+struct DecompressorFree {
     void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
@@ -121,7 +121,7 @@ Result<void> ImageReader::verify(std::uint64_t stored_bytes, const std::string& 
 }
 
 Result<void> ImageReader::unpack(int stream) {
-    std::unique_ptr<ZSTD_DCtx, ZstdFree> context(ZSTD_createDCtx());
+    std::unique_ptr<ZSTD_DCtx, DecompressorFree> context(ZSTD_createDCtx());
     std::string packed(kStep, '\0');
     std::string raw(kStep, '\0');
     std::uint64_t written = 0;

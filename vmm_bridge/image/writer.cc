@@ -22,7 +22,7 @@ namespace {
 constexpr std::size_t kChunk = 1U << 20;
 constexpr std::chrono::seconds kSealLimit{60};
 
-struct ZstdFree {
+struct CompressorFree {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
 
@@ -105,7 +105,7 @@ void ImageWriter::State::drain() {
 
 // The second thread: memory into the file.
 Result<WrittenImage> ImageWriter::State::store() {
-    std::unique_ptr<ZSTD_CCtx, ZstdFree> context(ZSTD_createCCtx());
+    std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, options.zstd_level);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
     std::string packed(ZSTD_CStreamOutSize(), '\0');
