@@ -51,9 +51,17 @@ in_space() {
         env PATH="$STAGE/usr/bin:$STAGE/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
 }
 
-# in_ctl CMD..., in_host HOST CMD... (the VMM's), in_machine ctl|HOST CMD...: as root there.
+# in_ctl CMD..., in_host HOST CMD... (the VMM's), in_machine ctl|HOST|GUEST CMD...: as root there; a guest's is a native node.
 in_ctl() { in_space ctl GRL_COORDINATOR="$COORDINATOR" "$@"; }
-in_machine() { if is_host "$1"; then in_host "$@"; else in_ctl "${@:2}"; fi; }
+in_machine() {
+    if is_host "$1"; then
+        in_host "$@"
+    elif [[ $1 == ctl ]]; then
+        in_ctl "${@:2}"
+    else
+        in_space "$@"
+    fi
+}
 is_host() { [[ " ${HOSTS[*]} " == *" $1 "* ]]; }
 
 # as_user CMD...: on the control host as the ordinary user, with an environment of its own.
