@@ -9,10 +9,11 @@
 // soon as what is left would take less than its limit for the downtime, so that is as low as it can
 // be until converge(); whoever holds the stream back keeps QEMU from finding so little left.
 //
-// With TCG no second look at what the guest has written may be taken while it runs: 7.2 forgets a
-// store that is between marking its page and being done when the marks are collected, and the guest
-// arrives with a torn page (seen: a kernel that waits for ever for a sequence count to become
-// even). So the marks are set up while the guest is stopped for a moment, and collected once it has
+// With TCG before QEMU 9.0 no second look at what the guest has written may be taken while it runs:
+// the guest's processor does not hear that the marks were collected, so what it goes on writing to a
+// page is not marked again, and the guest arrives with an old page (seen: a kernel that waits for
+// ever for a sequence count to become even; findings/qemu-tcg-migration-loses-writes.sh). So the
+// marks are set up while the guest is stopped for a moment, and collected once it has
 // been stopped for good: with a limit of 0 for the downtime 7.2 makes one pass and no other. It is
 // `copied` shortly before that pass ends, which only asking QEMU can tell.
 //
